@@ -78,6 +78,8 @@ pub struct Mix {
     /// Whether spaces are released with pins, or before their last reference is gone, which the runtime refuses, and end while a device
     /// uses their pinned tag.
     pub releases_early: bool,
+    /// Whether tables are detached with tables below them.
+    pub moves_upper: bool,
     /// The CPUs that seldom leave the space that they run.
     stay: Vec<bool>,
 }
@@ -100,6 +102,7 @@ impl Mix {
             protects: apart.u8(..16) == 0,
             has_flags: apart.u8(..4) == 0,
             releases_early: apart.u8(..4) == 0,
+            moves_upper: apart.u8(..8) == 0,
             stay: (0..cpus).map(|_| rng.u8(..3) == 0).collect(),
         };
         match rng.u8(..10) {

@@ -79,6 +79,13 @@ impl PageTables {
         [self.top()].into_iter().chain(&self.user_top)
     }
 
+    /// Stores the entry of the top table of the view that user code runs on, if it has one of its own.
+    pub fn store_user_top(&self, memory: &Memory, bits: u64) {
+        if let Some(user_top) = &self.user_top {
+            memory.store(user_top.address(), bits);
+        }
+    }
+
     /// Returns the table of the second lowest level.
     pub fn upper(&self) -> &Rc<Table> {
         self.chain.last().expect("a machine has two levels")

@@ -97,6 +97,9 @@ impl<'m> World<'m> {
     ) -> Result<(), String> {
         let (kernel, name) = (self.kernel(), tables.name());
         let upper = tables.upper();
+        if self.mix.moves_upper && tables.number != KERNEL && rng.u8(..8) == 0 {
+            return self.detach_upper(section, tables, changes);
+        }
         let nth_table = rng.usize(..self.mix.tables);
         let bits = upper.load(nth_table);
         if bits & VALID == 0 {

@@ -197,9 +197,7 @@ impl World<'_> {
                 unlinked?;
             }
             gather.locked((), |section, ()| {
-                if let Some(user_top) = &tables.user_top {
-                    kernel.cores.borrow().memory.store(user_top.address(), 0);
-                }
+                tables.store_user_top(&kernel.cores.borrow().memory, 0);
                 for pair in tables.chain.windows(2).rev() {
                     let link = tables.entry(&pair[0], 0, Some(pair[1].clone()));
                     section.unlink(link).map_err(|it| it.to_string())?;
