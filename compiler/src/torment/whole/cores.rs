@@ -30,7 +30,7 @@ use tlbc_runtime::pte::ChangeFacts;
 
 pub use device::DeviceKind;
 pub use device::agent_name;
-use device::class;
+use device::reaches;
 
 use self::history::{EntryKey, History, Seen};
 use self::weak::Weakness;
@@ -337,7 +337,7 @@ impl<'m> Cores<'m> {
             }
         }
         for (number, core) in self.all.iter_mut().enumerate() {
-            let covered = completes.value.covers(class(cpu, number, core.device));
+            let covered = reaches(completes.value, cpu, (number, core.device));
             for held in &mut core.held {
                 if covered {
                     held.ways.retain(|way| way & done == 0);
@@ -391,7 +391,7 @@ impl<'m> Cores<'m> {
             hardware.drops(&form.drops, &with, &cached, &[])
         };
         let any = |(number, core): (usize, &Core)| {
-            reach.covers(class(cpu, number, core.device))
+            reaches(reach, cpu, (number, core.device))
                 && core.held.iter().any(|held| hits(core, held))
         };
         if !self.all.iter().enumerate().any(any) {
@@ -410,7 +410,7 @@ impl<'m> Cores<'m> {
             1 << free
         });
         for (number, core) in self.all.iter_mut().enumerate() {
-            if !reach.covers(class(cpu, number, core.device)) {
+            if !reaches(reach, cpu, (number, core.device)) {
                 continue;
             }
             let loaded = core.tag;

@@ -1,6 +1,6 @@
 //! What devices are to the instructions of CPUs.
 //!
-//! In: the number of an agent. Out: its name, and its class. Holds: the numbers of devices come after those of the CPUs.
+//! In: the number of an agent. Out: its name, and which instructions reach it. Holds: the numbers of devices come after those of the CPUs.
 
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::request::SpaceId;
@@ -16,15 +16,19 @@ pub enum DeviceKind {
     Driver(SpaceId),
 }
 
-/// Returns the class of a CPU or a device as seen by a CPU. An instruction does not reach entries of which its driver takes
-/// care.
-pub(super) fn class(from: usize, number: usize, device: Option<DeviceKind>) -> Agents {
-    match device {
+/// Returns whether an instruction of a CPU that acts on some agents acts on a CPU or a device.
+pub(super) fn reaches(
+    agents: Agents,
+    from: usize,
+    (number, device): (usize, Option<DeviceKind>),
+) -> bool {
+    let class = match device {
         Some(DeviceKind::Device) => Agents::DEVICE,
-        Some(DeviceKind::Driver(_)) => Agents::NONE,
+        Some(DeviceKind::Driver(_)) => return false,
         None if from == number => Agents::SELF,
         None | Some(DeviceKind::Pinned) => Agents::ACTIVE,
-    }
+    };
+    agents.covers(class)
 }
 
 /// Returns the name of a CPU, or of a device, whose numbers come after those of the CPUs.

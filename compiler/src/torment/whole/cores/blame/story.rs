@@ -11,7 +11,7 @@ use crate::model::{Drops, Which};
 use crate::torment::decode::{Act, Decoded};
 use crate::torment::effect::KeptReason;
 use crate::torment::whole::cores::history::{Caller, EntryKey, Seen, SeenEvent};
-use crate::torment::whole::cores::{Cores, cached, class};
+use crate::torment::whole::cores::{Cores, cached, reaches};
 use crate::torment::whole::memory::{LEAF, NUMBER, VALID, WRITABLE};
 
 /// What an instruction does about an entry.
@@ -203,8 +203,8 @@ impl<'a, 'm> Story<'a, 'm> {
             return None;
         };
         let it = &hardware.model.invalidates[index];
-        let of = class(by, self.cpu, self.cores.all[self.cpu].device);
-        if !it.reach(hardware.config).without(lost).covers(of) {
+        let of = (self.cpu, self.cores.all[self.cpu].device);
+        if !reaches(it.reach(hardware.config).without(lost), by, of) {
             return Some(EntryFate::NotReached);
         }
         if let Some((kept, drops)) = kept(&form.drops, with) {
@@ -220,7 +220,7 @@ impl<'a, 'm> Story<'a, 'm> {
             same.is_some_and(|(instruction, _)| {
                 matches!(self.cores.act(instruction), Ok((Act::Barrier(barrier), _)) if barrier == after)
                     && { hardware.model.barriers[after].completes }
-                        .is_some_and(|it| it.value.covers(of))
+                        .is_some_and(|it| reaches(it.value, by, of))
             })
         };
         let mut later = event + 1..self.events.len();
