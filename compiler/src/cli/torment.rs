@@ -41,8 +41,9 @@ removed or that is written to disk, if a walker may read a table that is freed, 
 its fault was fixed, if a store replaces a valid entry that other CPUs have attached where an instruction has
 to, if a flush runs with interrupts on although the plans need them off, if code runs on the top table of the
 other view or user code may use what its view leaves out, if a space is released that a CPU has loaded, if a tag
-is refused although enough are left, or if there is no progress. The runs are sequentially consistent: they are no
-evidence about a memory barrier. Errata, negative entries and marks in entries are not covered.
+is refused although enough are left, if a mark that the machine has set is lost, or if there is no progress. The
+runs are sequentially consistent: they are no evidence about a memory barrier. Errata and negative entries are not
+covered.
 
 With --knobs each line has the name of a fault, the definition, the number of CPUs, and the seed that finds it with
 the time that this took. The search for a fault ends after --schedules schedules or two minutes.

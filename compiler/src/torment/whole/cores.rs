@@ -15,6 +15,7 @@ mod checks;
 mod device;
 mod fills;
 pub mod history;
+mod marks;
 mod observe;
 pub mod weak;
 

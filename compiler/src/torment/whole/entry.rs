@@ -10,7 +10,7 @@ use tlbc_runtime::pte::{Entry, Slot};
 use tlbc_runtime::{AddressSpace, CpuSet, Pte};
 
 use super::kernel::{Kernel, MappedPage, is_of_file};
-use super::memory::{ATTRIBUTE, DIRTY, LEAF, NUMBER, Table, VALID, WRITABLE};
+use super::memory::{ACCESSED, ATTRIBUTE, DIRTY, LEAF, NUMBER, Table, VALID, WRITABLE};
 use super::process::PageTables;
 
 /// An entry of a table.
@@ -89,8 +89,8 @@ impl Pte<Kernel<'_>> for Slotted<'_> {
         }
     }
 
-    fn is_accessed(_: Level, _: u64) -> bool {
-        true
+    fn is_accessed(_: Level, bits: u64) -> bool {
+        bits & ACCESSED != 0
     }
 
     fn is_dirty(_: Level, bits: u64) -> bool {
@@ -103,6 +103,7 @@ impl Pte<Kernel<'_>> for Slotted<'_> {
         let delays = !self.is_reclaimed && old & WRITABLE != 0 && is_of_file(number);
         Some(MappedPage {
             number,
+            bits: old,
             count: if is_large { self.tables.large_pages } else { 1 },
             delayed: delays.then(|| {
                 let delayed = self.tables.delayed.clone();

@@ -19,7 +19,7 @@ use tlbc_runtime::{Backend, CpuId, CpuSet, CpuTlb, Mmu, Platform, Root};
 
 use super::cores::Cores;
 use super::cores::history::Seen;
-use super::memory::Table;
+use super::memory::{NUMBER, Table};
 use super::process::{PageTables, Process};
 use crate::interpreted::{Instruction, Interpreted};
 use crate::model::Which;
@@ -39,6 +39,8 @@ pub enum Mistake {
 pub struct MappedPage {
     /// The number of the first page.
     pub number: usize,
+    /// The bits that its entry had.
+    pub bits: u64,
     /// How many pages it has.
     pub count: usize,
     /// The count of pages whose reverse mapping is still there, if it is a page of a file that may be written through an old entry.
@@ -74,6 +76,8 @@ pub struct Kernel<'m> {
     /// Tables to be freed when these CPUs have left the walks that they are in.
     waiting: RefCell<Vec<(Vec<usize>, Rc<Table>)>>,
     pub mistake: Option<Mistake>,
+    /// Whether the machine sets marks.
+    pub sets_marks: Cell<bool>,
     /// Decides when memory is refused, when a timer interrupts, and under which tag a CPU has booted.
     chance: RefCell<Rng>,
 }
@@ -101,6 +105,7 @@ impl<'m> Kernel<'m> {
             root,
             waiting: RefCell::default(),
             mistake,
+            sets_marks: Cell::new(false),
             chance: RefCell::new(chance),
         }
     }
@@ -192,6 +197,9 @@ impl<'m> Kernel<'m> {
         }
         self.cores.borrow_mut().step();
         schedule::point();
+        if self.sets_marks.get() && self.draw(16) == 0 {
+            self.cores.borrow_mut().mark(self.draw(u64::MAX));
+        }
         let cpu = schedule::current();
         if self.cpus[cpu].off.get() == 0 {
             self.take_interrupt(cpu);
@@ -279,8 +287,15 @@ impl<'m> Kernel<'m> {
         here.off.set(here.off.get() + 1);
     }
 
+    /// Takes note of the bits that an entry had before it changed.
+    pub fn told(&self, bits: u64) {
+        let page = (bits >> NUMBER) as usize;
+        self.cores.borrow_mut().check_marks(page, bits);
+    }
+
     pub fn free_page(&self, page: &MappedPage) {
         let mut cores = self.cores.borrow_mut();
+        cores.check_marks(page.number, page.bits);
         if page.delayed.is_some() {
             cores.complain(format!(
                 "page {} is released with its reverse mapping",

@@ -16,8 +16,12 @@ pub const VALID: u64 = 1;
 pub const LEAF: u64 = 2;
 pub const WRITABLE: u64 = 4;
 pub const ATTRIBUTE: u64 = 8;
-/// The mark of a page that was written. An entry that permits writing has it, and may keep it without that right.
+/// The mark of a page that was written. An entry may keep it without the right to write.
 pub const DIRTY: u64 = 16;
+/// The mark of an entry that was used.
+pub const ACCESSED: u64 = 32;
+/// The marks that the machine sets.
+pub const MARKS: u64 = DIRTY | ACCESSED;
 /// log2 of the lowest bit of the number.
 pub const NUMBER: u32 = 12;
 
@@ -38,16 +42,26 @@ pub struct Noted {
     pub replaced: Vec<usize>,
 }
 
-/// Returns rights and attributes of a new entry, from a number that was drawn.
-pub fn rights(drawn: u64) -> u64 {
-    let dirty = if drawn & WRITABLE == 0 { 0 } else { DIRTY };
-    drawn & (WRITABLE | ATTRIBUTE) | dirty
+/// Returns rights, attributes and marks of a new entry, from a number that was drawn. If the machine sets no marks, the entry has
+/// all that it needs.
+pub fn rights(drawn: u64, has_marks: bool) -> u64 {
+    let marks = match (has_marks, drawn & WRITABLE) {
+        (true, _) => drawn & MARKS,
+        (false, 0) => ACCESSED,
+        (false, _) => MARKS,
+    };
+    drawn & (WRITABLE | ATTRIBUTE) | marks
 }
 
-/// Returns an entry with other rights and attributes, from a number that was drawn.
-pub fn with_rights(bits: u64, drawn: u64) -> u64 {
-    let kept = bits & drawn & DIRTY;
-    bits & !(WRITABLE | ATTRIBUTE | DIRTY) | rights(drawn) | kept
+/// Returns an entry with other rights and attributes, from a number that was drawn. It may have fewer marks.
+pub fn with_rights(bits: u64, drawn: u64, has_marks: bool) -> u64 {
+    let new = rights(drawn, has_marks);
+    let marks = if has_marks {
+        bits & drawn & MARKS
+    } else {
+        new & MARKS | bits & drawn & DIRTY
+    };
+    bits & !(WRITABLE | ATTRIBUTE | MARKS) | new & !MARKS | marks
 }
 
 /// A page table.
@@ -129,6 +143,11 @@ pub struct Memory {
     pub settled: HashMap<usize, BTreeMap<u64, u64>>,
     /// The pages that are taken to be clean and unmapped, since their reverse mapping was removed.
     pub clean: HashSet<usize>,
+    /// The marks that the machine has set in each entry, by the number of its table, and that are still there.
+    marks: HashMap<(usize, usize), u64>,
+    /// The marks of each page, by the first one of its entry, that the machine had set and that were removed from its entry: the
+    /// kernel must be told.
+    untold: HashMap<usize, u64>,
 }
 
 impl Memory {
@@ -143,6 +162,8 @@ impl Memory {
             owners: Vec::new(),
             settled: HashMap::new(),
             clean: HashSet::new(),
+            marks: HashMap::new(),
+            untold: HashMap::new(),
         }
     }
 
@@ -246,7 +267,7 @@ impl Memory {
     }
 
     /// Notes the stores since the last call. Each is visible at once, or when it is published.
-    pub fn note(&self, visible_at_once: bool) -> Noted {
+    pub fn note(&mut self, visible_at_once: bool) -> Noted {
         let mut noted = Noted::default();
         for table in &self.live {
             let mut seen = table.seen.borrow_mut();
@@ -257,7 +278,15 @@ impl Memory {
                     continue;
                 }
                 noted.has_changed = true;
-                if old & VALID != 0 && (old ^ now) & !DIRTY != 0 {
+                if let Some(set) = self.marks.remove(&(table.number, nth)) {
+                    let is_same = now & VALID != 0 && (old ^ now) >> NUMBER == 0;
+                    let kept = if is_same { set & now } else { 0 };
+                    if kept != 0 {
+                        self.marks.insert((table.number, nth), kept);
+                    }
+                    *self.untold.entry((old >> NUMBER) as usize).or_default() |= set & !kept;
+                }
+                if old & VALID != 0 && (old ^ now) & !MARKS != 0 {
                     noted.replaced.push(table.number);
                 }
                 seen.retain(|value| !visible_at_once && *value != now);
@@ -280,6 +309,17 @@ impl Memory {
         changed
     }
 
+    /// Sets marks in an entry, as the machine does.
+    pub fn mark(&mut self, table: &Table, nth: usize, marks: u64) {
+        let old = table.entries[nth].fetch_or(marks, Ordering::Relaxed);
+        *self.marks.entry((table.number, nth)).or_default() |= marks & !old;
+    }
+
+    /// Notes that the kernel is told which bits the entry of a page had. Returns the marks that these lack.
+    pub fn told(&mut self, page: usize, bits: u64) -> u64 {
+        self.untold.remove(&page).unwrap_or_default() & !bits
+    }
+
     /// Gives a free page to a space.
     pub fn page(&mut self, space: usize) -> u64 {
         self.pages(space, 1)
@@ -296,6 +336,7 @@ impl Memory {
         let end = self.owners.len().max(start + count);
         self.owners.resize(end, None);
         for page in start..start + count {
+            self.untold.remove(&page);
             self.owners[page] = Some(space);
             self.clean.remove(&page);
         }

@@ -80,6 +80,8 @@ pub struct Mix {
     pub releases_early: bool,
     /// Whether tables are detached with tables below them.
     pub moves_upper: bool,
+    /// Whether entries are mapped without marks, which the machine then sets, and marks are cleared.
+    pub has_marks: bool,
     /// The CPUs that seldom leave the space that they run.
     stay: Vec<bool>,
 }
@@ -103,6 +105,7 @@ impl Mix {
             has_flags: apart.u8(..4) == 0,
             releases_early: apart.u8(..4) == 0,
             moves_upper: apart.u8(..8) == 0,
+            has_marks: apart.u8(..4) == 0,
             stay: (0..cpus).map(|_| rng.u8(..3) == 0).collect(),
         };
         match rng.u8(..10) {

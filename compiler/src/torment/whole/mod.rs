@@ -12,13 +12,14 @@
 //! often, is drawn for each schedule: some mixes are shaped for rare events, and some CPUs seldom leave their space. In one of
 //! four schedules user code takes faults that its table does not justify, batched unmaps wait in parts and before pages are
 //! written to disk, spaces end while devices share their tables, and interrupt handlers flush. In one of four spaces are released with pins, or before
-//! their last reference is gone.
+//! their last reference is gone; in one of four the machine sets accessed and dirty marks.
 //!
 //! Another CPU may run, and an IPI may arrive, at each instruction, at each call of the platform, and after each access of the
 //! runtime to what CPUs share. In some schedules a CPU stands still at such a point for as long as others take for some operations.
 //!
 //! Not covered: the memory model of CPUs (steps are sequentially consistent), errata, negative entries, calls that are given
-//! CPUs, accesses that were translated before an invalidation, CPUs that share a TLB, marks that the machine sets in entries.
+//! CPUs, accesses that were translated before an invalidation, CPUs that share a TLB, marks that the machine sets through an entry that
+//! is cached.
 
 mod case;
 mod cores;

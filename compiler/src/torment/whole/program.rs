@@ -77,6 +77,8 @@ impl<'m> World<'m> {
             return Err("the machine has no two levels".to_owned());
         };
         let has_large = table[second.index()].leaf;
+        // Where instructions change entries, they do not return the marks of the old one.
+        let by_store = model.change.plain_store.value;
         let base_of = |space| {
             let addresses = model.space(space).addresses.get(config);
             addresses.map_or(0, |it| it.base)
@@ -115,6 +117,7 @@ impl<'m> World<'m> {
         let kernel = Kernel::new(cores, backend, (cpus, root), mistake, chance);
         let mmu = Rc::new(Mmu::new(kernel));
         let _ = mmu.platform().mmu.set(Rc::downgrade(&mmu));
+        mmu.platform().sets_marks.set(mix.has_marks && by_store);
         if rng.bool() {
             // The lower half of the generation is about to be 0.
             mmu.begin_generations_at((1 << 32) - rng.u64(..3));

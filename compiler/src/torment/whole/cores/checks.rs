@@ -8,10 +8,12 @@ use std::ops::Range;
 use tlbc_machine::hardware::EntryKind;
 use tlbc_machine::schedule;
 use tlbc_runtime::level::Level;
-use tlbc_runtime::pte::Stricter;
+use tlbc_runtime::pte::{Marks, Stricter};
 use tlbc_runtime::request::Space;
 
-use super::super::memory::{ATTRIBUTE, DIRTY, KERNEL, NUMBER, Noted, Table, VALID, WRITABLE};
+use super::super::memory::{
+    ACCESSED, ATTRIBUTE, DIRTY, KERNEL, MARKS, NUMBER, Noted, Table, VALID, WRITABLE,
+};
 use super::device::{DeviceKind, agent_name};
 use super::history::EntryKey;
 use super::{ComplaintSubject, Core, Cores, Held};
@@ -101,7 +103,7 @@ impl Cores<'_> {
             let page = |held: &Held| (held.key.bits >> NUMBER) as usize;
             let writes = |held: &&Held| {
                 let is_clean = |page| self.memory.clean.contains(&page);
-                held.key.bits & WRITABLE != 0 && self.pages(&held.key).any(is_clean)
+                self.may_write(&held.key) && self.pages(&held.key).any(is_clean)
             };
             let name = || self.name(number);
             let runs = |held: &Held| space_name(user_of(held));
@@ -155,6 +157,12 @@ impl Cores<'_> {
             }
             self.check_settled(number);
         }
+    }
+
+    /// Returns whether a CPU can write through an entry without a walk.
+    fn may_write(&self, key: &EntryKey) -> bool {
+        let is_dirty = key.bits & DIRTY != 0 || !self.changes.clean_to_dirty_walks;
+        key.bits & WRITABLE != 0 && is_dirty
     }
 
     /// Returns two entries that are used for one address although the definition does not permit that.
@@ -238,9 +246,31 @@ impl Cores<'_> {
             let other = bits & VALID == 0 || (held ^ bits) >> NUMBER != 0;
             let stricter = faults && !held & WRITABLE & bits != 0;
             let attribute = (held ^ bits) & ATTRIBUTE != 0;
-            other || attribute || stricter || held & WRITABLE & !bits != 0
+            // The machine does not set a mark again that a cached entry has.
+            let marked = held & MARKS & !bits & !self.cleared_may_stay() != 0;
+            other || attribute || stricter || marked || held & WRITABLE & !bits != 0
         };
         self.usable(number).filter(of_space).find(is_wrong)
+    }
+
+    /// Returns the marks that a cached entry may keep when they are cleared.
+    fn cleared_may_stay(&self) -> u64 {
+        let stay = self.changes.cleared_may_stay;
+        let marks = [(Marks::ACCESSED, ACCESSED), (Marks::DIRTY, DIRTY)];
+        let stays = |(mark, _): &(Marks, u64)| mark.without(stay).is_none();
+        marks
+            .into_iter()
+            .filter(stays)
+            .fold(0, |all, (_, bit)| all | bit)
+    }
+
+    /// Complains if a mark of a page was removed from its entry and is not among the bits that the kernel gets.
+    pub fn check_marks(&mut self, page: usize, bits: u64) {
+        self.step();
+        let lost = self.memory.told(page, bits);
+        if lost != 0 {
+            self.complain(format!("marks {lost:#x} of page {page} are lost"));
+        }
     }
 
     /// Complains if code of a space may use the entry of a page that a batched unmap has made invalid.
@@ -297,7 +327,7 @@ impl Cores<'_> {
         let stays = self.changes.stricter == Stricter::FaultsUntilDropped;
         let is_stricter = |held: &&Held| {
             let held = self.bits_at(&held.key, va);
-            held.is_some_and(|held| (held ^ bits) & !DIRTY == WRITABLE && bits & WRITABLE != 0)
+            held.is_some_and(|held| (held ^ bits) & !MARKS == WRITABLE && bits & WRITABLE != 0)
         };
         let of_user = self
             .usable(number)

@@ -148,7 +148,7 @@ impl<'m> World<'m> {
             let page = cores.memory.page(tables.number);
             drop(cores);
             kernel.note(format!("{name} is mapped to page {page}"));
-            let bits = page << NUMBER | VALID | LEAF | rights(drawn);
+            let bits = page << NUMBER | VALID | LEAF | rights(drawn, self.mix.has_marks);
             return section.map(&entry, bits).map_err(|why| why.to_string());
         }
         let (kind, drawn) = if self.mix.protects {
@@ -170,15 +170,17 @@ impl<'m> World<'m> {
             1 => {
                 drop(cores);
                 kernel.note(format!("{name} gets other rights"));
-                let other = |bits| with_rights(bits, drawn);
-                let done = section.protect(&entry, other);
-                done.map(|_| ()).map_err(|why| why.to_string())
+                let other = |bits| with_rights(bits, drawn, self.mix.has_marks);
+                let old = section.protect(&entry, other);
+                let old = old.map_err(|why| why.to_string())?;
+                kernel.told(old);
+                Ok(())
             }
             _ => {
                 let page = cores.memory.page(tables.number);
                 drop(cores);
                 kernel.note(format!("{name} is replaced by page {page}"));
-                let bits = page << NUMBER | VALID | LEAF | rights(drawn);
+                let bits = page << NUMBER | VALID | LEAF | rights(drawn, self.mix.has_marks);
                 section.replace(entry, bits).map_err(|why| why.to_string())
             }
         }

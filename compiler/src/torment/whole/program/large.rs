@@ -29,7 +29,7 @@ impl<'m> World<'m> {
         changes: &mut Changes,
         rng: &mut Rng,
     ) -> Result<(), String> {
-        let bits = self.new_large(tables, rights(rng.u64(..)));
+        let bits = self.new_large(tables, rights(rng.u64(..), self.mix.has_marks));
         self.note_large(tables, nth, "a large page is mapped");
         self.count_changes(tables, nth, changes);
         let entry = tables.entry(tables.upper(), nth, None);
@@ -56,13 +56,14 @@ impl<'m> World<'m> {
             }
             1 => {
                 self.note_large(tables, nth, "the large page gets other rights");
-                let other = |bits| with_rights(bits, drawn);
-                let done = section.protect(&entry, other);
-                done.map(|_| ()).map_err(|why| why.to_string())
+                let other = |bits| with_rights(bits, drawn, self.mix.has_marks);
+                let old = section.protect(&entry, other);
+                self.kernel().told(old.map_err(|why| why.to_string())?);
+                Ok(())
             }
             2 => {
                 self.note_large(tables, nth, "the large page is replaced");
-                let bits = self.new_large(tables, rights(drawn));
+                let bits = self.new_large(tables, rights(drawn, self.mix.has_marks));
                 section.replace(entry, bits).map_err(|why| why.to_string())
             }
             _ => {
@@ -80,8 +81,9 @@ impl<'m> World<'m> {
                 let text = format!("the large page is split into table {}", table.number);
                 self.note_large(tables, nth, &text);
                 let bits = (table.number as u64) << NUMBER | VALID;
-                let done = section.split(&entry, bits);
-                done.map(|_| ()).map_err(|why| why.to_string())
+                let old = section.split(&entry, bits);
+                self.kernel().told(old.map_err(|why| why.to_string())?);
+                Ok(())
             }
         }
     }
@@ -95,7 +97,7 @@ impl<'m> World<'m> {
         changes: &mut Changes,
         rng: &mut Rng,
     ) -> Result<(), String> {
-        let bits = self.new_large(tables, rights(rng.u64(..)));
+        let bits = self.new_large(tables, rights(rng.u64(..), self.mix.has_marks));
         let text = format!("table {} becomes a large page", table.number);
         self.note_large(tables, nth, &text);
         self.count_changes(tables, nth, changes);

@@ -9,7 +9,7 @@ use fastrand::Rng;
 use tlbc_runtime::{UnmapBatch, Unmapped, Waited};
 
 use super::super::kernel::{Kernel, MappedPage};
-use super::super::memory::{LEAF, NUMBER, VALID};
+use super::super::memory::{LEAF, MARKS, NUMBER, VALID};
 use super::super::process::{PageTables, Process};
 use super::gathers::Changes;
 use super::{CurrentProcess, World};
@@ -49,6 +49,7 @@ impl<'m> World<'m> {
         for numbers in left {
             kernel.free_page(&MappedPage {
                 number: numbers.start,
+                bits: MARKS, // nothing is asked about a page that was written to disk
                 count: numbers.len(),
                 delayed: None,
             });

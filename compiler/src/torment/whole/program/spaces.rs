@@ -103,7 +103,7 @@ impl World<'_> {
             for entry in 0..self.mix.entries as u64 {
                 if rng.bool() {
                     let page = memory.page(number);
-                    let rights = rights(rng.u64(..));
+                    let rights = rights(rng.u64(..), self.mix.has_marks);
                     let address = table.address() + entry * memory.entry_size;
                     memory.store(address, page << NUMBER | VALID | LEAF | rights);
                 }
