@@ -9,6 +9,7 @@ use std::rc::Rc;
 use fastrand::Rng;
 use tlbc_runtime::{AddressSpace, CpuSet, Section};
 
+use super::super::entry::Slotted;
 use super::super::kernel::{Kernel, Mistake, is_of_file};
 use super::super::memory::{
     KERNEL, LEAF, Memory, NO_OWNER, NUMBER, Table, VALID, WRITABLE, rights, with_rights,
@@ -33,7 +34,7 @@ impl<'m> World<'m> {
     ) {
         let kernel = self.kernel();
         let mut changes = Changes::new();
-        let is_careless = self.mix.is_careless && is_outer;
+        let is_careless = self.mix.is_careless;
         let gather = || {
             self.mmu.gather(space, |gather| {
                 for _ in 0..rng.usize(1..4) {
@@ -51,7 +52,7 @@ impl<'m> World<'m> {
                     if let Err(why) = result {
                         kernel.refused(&why);
                     }
-                    if is_careless && rng.u8(..6) == 0 {
+                    if is_careless && is_outer && rng.u8(..6) == 0 {
                         self.gather(space, tables, rng, false);
                     }
                     if rng.u8(..self.mix.flushes) == 0 {
@@ -170,11 +171,7 @@ impl<'m> World<'m> {
             1 => {
                 drop(cores);
                 kernel.note(format!("{name} gets other rights"));
-                let other = |bits| with_rights(bits, drawn, self.mix.has_marks);
-                let old = section.protect(&entry, other);
-                let old = old.map_err(|why| why.to_string())?;
-                kernel.told(old);
-                Ok(())
+                self.protect(section, &entry, drawn)
             }
             _ => {
                 let page = cores.memory.page(tables.number);
@@ -183,6 +180,30 @@ impl<'m> World<'m> {
                 let bits = page << NUMBER | VALID | LEAF | rights(drawn, self.mix.has_marks);
                 section.replace(entry, bits).map_err(|why| why.to_string())
             }
+        }
+    }
+
+    /// Gives an entry other rights, which are computed from the bits that it had.
+    pub(super) fn protect(
+        &self,
+        section: &mut Section<'_, '_, Kernel<'m>>,
+        entry: &Slotted<'_>,
+        drawn: u64,
+    ) -> Result<(), String> {
+        let mut given = 0;
+        let other = |bits| {
+            given = bits;
+            with_rights(bits, drawn, self.mix.has_marks)
+        };
+        let old = section.protect(entry, other);
+        let old = old.map_err(|why| why.to_string())?;
+        self.kernel().told(old);
+        if old == given {
+            Ok(())
+        } else {
+            Err(format!(
+                "the entry had the bits {old:#x}, and the new ones are computed from {given:#x}"
+            ))
         }
     }
 

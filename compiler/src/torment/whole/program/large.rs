@@ -9,7 +9,7 @@ use fastrand::Rng;
 use tlbc_runtime::Section;
 
 use super::super::kernel::Kernel;
-use super::super::memory::{LEAF, NUMBER, Table, VALID, rights, with_rights};
+use super::super::memory::{LEAF, NUMBER, Table, VALID, rights};
 use super::super::process::PageTables;
 use super::World;
 use super::gathers::Changes;
@@ -56,10 +56,7 @@ impl<'m> World<'m> {
             }
             1 => {
                 self.note_large(tables, nth, "the large page gets other rights");
-                let other = |bits| with_rights(bits, drawn, self.mix.has_marks);
-                let old = section.protect(&entry, other);
-                self.kernel().told(old.map_err(|why| why.to_string())?);
-                Ok(())
+                self.protect(section, &entry, drawn)
             }
             2 => {
                 self.note_large(tables, nth, "the large page is replaced");
