@@ -122,6 +122,8 @@ faults! {
     OverlooksBelow,
     /// A table is detached without a flush.
     DetachesUnflushed,
+    /// The release of a space reads what a CPU has loaded again, after it has waited for the end of a switch.
+    ReadsLoadedAgain,
 }
 
 #[cfg(any(loom, feature = "torment"))]

@@ -346,11 +346,19 @@ impl<P: Platform> Mmu<P> {
             full_barrier(Barrier::Flush);
             space.cpus_in_mask(self).any(|other| {
                 let local = self.platform.cpu(other);
+                let mut loaded = SpaceId::SWITCHING;
                 wait_until(
-                    || local.loaded() != SpaceId::SWITCHING,
+                    || {
+                        loaded = local.loaded();
+                        loaded != SpaceId::SWITCHING
+                    },
                     || self.handle_messages(cpu),
                 );
-                local.loaded() == space.id
+                // The CPU may be switching again, with the space still loaded.
+                if is_back(Fault::ReadsLoadedAgain) {
+                    loaded = local.loaded();
+                }
+                loaded == space.id
             })
         })
     }

@@ -126,6 +126,7 @@ knobs! {
     before_io: "a dirty page is written to disk before the wait", FaultPlace::Runtime(Fault::WritesUnwaited);
     before_io_clean: "a clean page is written to disk before another gather is flushed", FaultPlace::Runtime(Fault::TrustsCleanEntries);
     batched: "a locked section overlooks a batched unmap that is pending", FaultPlace::Runtime(Fault::ForgetsBatchedUnmaps);
+    release_loaded: "a space is released while a CPU begins to leave it", FaultPlace::Runtime(Fault::ReadsLoadedAgain);
     online_flush: "a CPU that comes online flushes before it loads the root", FaultPlace::Runtime(Fault::FlushesBeforeRoot);
     online_stale: "a CPU that comes online keeps the kernel root's entries", FaultPlace::Runtime(Fault::KeepsStaleRoot);
     plan_publish: "changes are not published", FaultPlace::Plans(plans::without_publish);
