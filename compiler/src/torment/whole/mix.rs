@@ -208,15 +208,18 @@ impl Mix {
                 mix.is_careless = true;
                 mix.entries = if rng.bool() { mix.entries } else { 6 };
                 mix.spaces = rng.usize(1..=4) * cpus;
+                if apart.bool() {
+                    mix.spaces = 1; // gathers of it are nested, and abandoned while others are under way
+                }
                 mix.more_tags = rng.u64(1..4);
             }
         }
-        // Pages are reclaimed by a CPU that runs their space, while others that may hold entries of it run elsewhere.
+        // Pages are reclaimed by a CPU that runs their space, while others that may hold entries of it leave it, and come back.
         if mix.reclaims_own {
             mix.weights = GENERAL;
             mix.only(&[Activity::Switch, Activity::User, Activity::Gather]);
             mix.often(Activity::Reclaim, 8);
-            mix.often(Activity::Flush, 2);
+            mix.often(Activity::Flush, 6);
             (mix.spaces, mix.tables, mix.is_careless) = (2, 1, false);
         }
         // Devices come while the rights of a page change.
