@@ -122,8 +122,18 @@ faults! {
     OverlooksBelow,
     /// A table is detached without a flush.
     DetachesUnflushed,
+    /// User code runs on the top table of the kernel's view.
+    LoadsOneTable,
+    /// The counts of flags are changed without a lock.
+    CountsUnlocked,
+    /// The release of a space leaves its tag pinned.
+    KeepsPins,
     /// The release of a space reads what a CPU has loaded again, after it has waited for the end of a switch.
     ReadsLoadedAgain,
+    /// The bits of an entry that is replaced are those that were read before it changed.
+    ReturnsEarlyMarks,
+    /// A change by an instruction requires no flush for devices that only their driver can reach.
+    OverlooksDrivers,
 }
 
 #[cfg(any(loom, feature = "torment"))]

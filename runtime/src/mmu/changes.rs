@@ -128,7 +128,7 @@ impl<P: Platform> Mmu<P> {
                 space.end_change();
             }
             barrier_before_targets::<P::Backend>();
-            if space.has_devices() {
+            if space.has_devices() && !is_back(Fault::OverlooksDrivers) {
                 // The instruction has reached the CPUs. Devices that only the platform can reach need a flush as well.
                 let facts = backend.change_facts(space.flags());
                 changed.required = change.required_flush(&facts);

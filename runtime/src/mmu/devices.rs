@@ -128,6 +128,9 @@ impl<P: Platform> Mmu<P> {
 
     /// Runs a closure while no other CPU changes the counts of devices.
     fn with_devices<R>(&self, run: impl FnOnce() -> R) -> R {
+        if is_back(Fault::CountsUnlocked) {
+            return run();
+        }
         self.with_lock(&self.devices, |cpu| self.handle_messages(cpu), |_| run())
     }
 }

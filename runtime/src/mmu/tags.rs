@@ -5,6 +5,7 @@
 use crate::asid::{AsidAllocator, AsidMap, NoTag, NotPinned};
 use crate::backend::{Backend, TagSource};
 use crate::cpu::CpuTlb;
+use crate::fault::{Fault, is_back};
 use crate::mask::CpuId;
 use crate::mmu::{Mmu, Unusable};
 use crate::platform::Platform;
@@ -124,7 +125,7 @@ impl<P: Platform> Mmu<P> {
 
     /// Removes the pins of a space that is released.
     pub(crate) fn release_pins(&self, space: &AddressSpace<P::CpuSet>) {
-        if space.tagging == Tagging::Generations {
+        if space.tagging == Tagging::Generations && !is_back(Fault::KeepsPins) {
             self.with_tags(|_| self.asids.end_pins(&self.asid_map(), space));
         }
     }

@@ -228,7 +228,8 @@ impl<P: Platform> Section<'_, '_, P> {
     pub fn replace<E: Pte<P>>(&mut self, pte: E, bits: u64) -> Result<(), Refused<E>> {
         let (mmu, space) = (self.gather.mmu, self.gather.space);
         let (level, slot) = (pte.level(), pte.slot());
-        let change = change_of::<P, E>(level, slot.was(), bits);
+        let seen = slot.was();
+        let change = change_of::<P, E>(level, seen, bits);
         let checked = mmu
             .check_leaf(space, &pte, &slot, &mut None)
             .and_then(|(_, shift)| match change.new {
@@ -239,7 +240,10 @@ impl<P: Platform> Section<'_, '_, P> {
             Ok(shift) => shift,
             Err(why) => return Err(Refused { why, entry: pte }),
         };
-        let was = self.exchange(&slot, shift, &change);
+        let mut was = self.exchange(&slot, shift, &change);
+        if is_back(Fault::ReturnsEarlyMarks) {
+            was = seen;
+        }
         if let Some(page) = pte.into_page(was.any) {
             self.gather.keep_page(page);
         }

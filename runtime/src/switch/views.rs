@@ -4,6 +4,7 @@
 //! user code and the kernel run on one view, there are none.
 
 use crate::backend::{Backend, Issue, Root};
+use crate::fault::{Fault, is_back};
 use crate::mask::CpuId;
 use crate::mmu::Mmu;
 use crate::platform::Platform;
@@ -79,7 +80,11 @@ impl<P: Platform> Mmu<P> {
         let deferred = slot.is_some_and(|slot| here.slots.take_view(slot));
         here.stats.completed.count(u64::from(deferred));
         let root = Root {
-            table: space.user_table,
+            table: if is_back(Fault::LoadsOneTable) {
+                space.table
+            } else {
+                space.user_table
+            },
             ..self.root(here, slot, space)
         };
         self.platform

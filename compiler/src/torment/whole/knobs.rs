@@ -126,7 +126,12 @@ knobs! {
     before_io: "a dirty page is written to disk before the wait", FaultPlace::Runtime(Fault::WritesUnwaited);
     before_io_clean: "a clean page is written to disk before another gather is flushed", FaultPlace::Runtime(Fault::TrustsCleanEntries);
     batched: "a locked section overlooks a batched unmap that is pending", FaultPlace::Runtime(Fault::ForgetsBatchedUnmaps);
+    drivers: "devices that only their driver can reach are overlooked", FaultPlace::Runtime(Fault::OverlooksDrivers);
+    device_lock: "the counts of flags are changed without a lock", FaultPlace::Runtime(Fault::CountsUnlocked);
+    user_table: "user code runs on the top table of the kernel's view", FaultPlace::Runtime(Fault::LoadsOneTable);
+    release_pins: "the release of a space leaves its tag pinned", FaultPlace::Runtime(Fault::KeepsPins);
     release_loaded: "a space is released while a CPU begins to leave it", FaultPlace::Runtime(Fault::ReadsLoadedAgain);
+    marks: "a mark is lost that was set before an entry was replaced", FaultPlace::Runtime(Fault::ReturnsEarlyMarks);
     online_flush: "a CPU that comes online flushes before it loads the root", FaultPlace::Runtime(Fault::FlushesBeforeRoot);
     online_stale: "a CPU that comes online keeps the kernel root's entries", FaultPlace::Runtime(Fault::KeepsStaleRoot);
     plan_publish: "changes are not published", FaultPlace::Plans(plans::without_publish);
