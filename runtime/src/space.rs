@@ -206,7 +206,10 @@ impl FlagCounts {
     const_fn! {
         /// Returns counts of 0.
         pub(crate) const fn none() -> Self {
-            Self([const { Word::new(0) }; 8])
+            #[cfg(not(loom))]
+            return Self([const { Word::new(0) }; 8]);
+            #[cfg(loom)]
+            Self(core::array::from_fn(|_| Word::new(0)))
         }
     }
 

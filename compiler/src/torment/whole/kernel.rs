@@ -288,7 +288,7 @@ impl<'m> Kernel<'m> {
     }
 
     /// Takes note of the bits that an entry had before it changed.
-    pub fn told(&self, bits: u64) {
+    pub fn returned(&self, bits: u64) {
         let page = (bits >> NUMBER) as usize;
         self.cores.borrow_mut().check_marks(page, bits);
     }

@@ -146,8 +146,8 @@ pub struct Memory {
     /// The marks that the machine has set in each entry, by the number of its table, and that are still there.
     marks: HashMap<(usize, usize), u64>,
     /// The marks of each page, by the first one of its entry, that the machine had set and that were removed from its entry: the
-    /// kernel must be told.
-    untold: HashMap<usize, u64>,
+    /// kernel must get them.
+    unreturned: HashMap<usize, u64>,
 }
 
 impl Memory {
@@ -163,7 +163,7 @@ impl Memory {
             settled: HashMap::new(),
             clean: HashSet::new(),
             marks: HashMap::new(),
-            untold: HashMap::new(),
+            unreturned: HashMap::new(),
         }
     }
 
@@ -284,7 +284,7 @@ impl Memory {
                     if kept != 0 {
                         self.marks.insert((table.number, nth), kept);
                     }
-                    *self.untold.entry((old >> NUMBER) as usize).or_default() |= set & !kept;
+                    *self.unreturned.entry((old >> NUMBER) as usize).or_default() |= set & !kept;
                 }
                 if old & VALID != 0 && (old ^ now) & !MARKS != 0 {
                     noted.replaced.push(table.number);
@@ -315,9 +315,9 @@ impl Memory {
         *self.marks.entry((table.number, nth)).or_default() |= marks & !old;
     }
 
-    /// Notes that the kernel is told which bits the entry of a page had. Returns the marks that these lack.
-    pub fn told(&mut self, page: usize, bits: u64) -> u64 {
-        self.untold.remove(&page).unwrap_or_default() & !bits
+    /// Notes which bits of the entry of a page the kernel gets. Returns the marks that these lack.
+    pub fn returned(&mut self, page: usize, bits: u64) -> u64 {
+        self.unreturned.remove(&page).unwrap_or_default() & !bits
     }
 
     /// Gives a free page to a space.
@@ -336,7 +336,7 @@ impl Memory {
         let end = self.owners.len().max(start + count);
         self.owners.resize(end, None);
         for page in start..start + count {
-            self.untold.remove(&page);
+            self.unreturned.remove(&page);
             self.owners[page] = Some(space);
             self.clean.remove(&page);
         }

@@ -267,7 +267,7 @@ impl Cores<'_> {
     /// Complains if a mark of a page was removed from its entry and is not among the bits that the kernel gets.
     pub fn check_marks(&mut self, page: usize, bits: u64) {
         self.step();
-        let lost = self.memory.told(page, bits);
+        let lost = self.memory.returned(page, bits);
         if lost != 0 {
             self.complain(format!("marks {lost:#x} of page {page} are lost"));
         }

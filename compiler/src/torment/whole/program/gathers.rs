@@ -197,7 +197,7 @@ impl<'m> World<'m> {
         };
         let old = section.protect(entry, other);
         let old = old.map_err(|why| why.to_string())?;
-        self.kernel().told(old);
+        self.kernel().returned(old);
         if old == given {
             Ok(())
         } else {

@@ -79,7 +79,7 @@ impl<'m> World<'m> {
                 self.note_large(tables, nth, &text);
                 let bits = (table.number as u64) << NUMBER | VALID;
                 let old = section.split(&entry, bits);
-                self.kernel().told(old.map_err(|why| why.to_string())?);
+                self.kernel().returned(old.map_err(|why| why.to_string())?);
                 Ok(())
             }
         }

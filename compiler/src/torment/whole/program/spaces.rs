@@ -24,7 +24,7 @@ impl World<'_> {
         let tables = {
             let cores = &mut *kernel.cores.borrow_mut();
             let chain = chain(&mut cores.memory, &self.levels, user, self.mix.tables);
-            let user_top = self.user_top(cores, &chain);
+            let user_top = Self::user_top(cores, &chain);
             (chain, user_top)
         };
         let number = self.next.get();
@@ -79,7 +79,7 @@ impl World<'_> {
     }
 
     /// Creates the top table of the view that user code runs on, if that is another one than the first table.
-    fn user_top(&self, cores: &mut Cores<'_>, chain: &[Rc<Table>]) -> Option<Rc<Table>> {
+    fn user_top(cores: &mut Cores<'_>, chain: &[Rc<Table>]) -> Option<Rc<Table>> {
         cores.has_user_root.then(|| {
             let [top, below] = [&chain[0], &chain[1]];
             let of = (top.space, top.va.get());
