@@ -25,6 +25,11 @@ pub struct Slotted<'k> {
 }
 
 impl Slotted<'_> {
+    /// Returns its table, and its index there.
+    pub fn place(&self) -> (&Table, usize) {
+        (&self.table, self.nth)
+    }
+
     /// Returns the entry for a batched unmap, which leaves reverse mappings to the kernel.
     pub fn reclaimed(self) -> Self {
         Self {

@@ -82,6 +82,18 @@ pub struct Kernel<'m> {
     chance: RefCell<Rng>,
 }
 
+/// The lock of the tables of a space.
+pub struct TablesGuard<'k, 'm> {
+    kernel: &'k Kernel<'m>,
+    tables: &'k PageTables,
+}
+
+impl Drop for TablesGuard<'_, '_> {
+    fn drop(&mut self) {
+        self.kernel.unlock(self.tables);
+    }
+}
+
 impl<'m> Kernel<'m> {
     pub fn new(
         cores: Cores<'m>,
@@ -116,6 +128,15 @@ impl<'m> Kernel<'m> {
             self.point();
         }
         tables.locked.set(true);
+    }
+
+    /// Waits for the lock of the tables of a space, which is held until the guard is dropped.
+    pub fn guard<'k>(&'k self, tables: &'k PageTables) -> TablesGuard<'k, 'm> {
+        self.lock(tables);
+        TablesGuard {
+            kernel: self,
+            tables,
+        }
     }
 
     pub fn unlock(&self, tables: &PageTables) {

@@ -12,7 +12,7 @@ use tlbc_runtime::{AddressSpace, CpuSet, Section};
 use super::super::entry::Slotted;
 use super::super::kernel::{Kernel, Mistake, is_of_file};
 use super::super::memory::{
-    KERNEL, LEAF, Memory, NO_OWNER, NUMBER, Table, VALID, WRITABLE, rights, with_rights,
+    KERNEL, LEAF, MARKS, Memory, NO_OWNER, NUMBER, Table, VALID, WRITABLE, rights, with_rights,
 };
 use super::super::process::PageTables;
 use super::World;
@@ -38,8 +38,8 @@ impl<'m> World<'m> {
         let gather = || {
             self.mmu.gather(space, |gather| {
                 for _ in 0..rng.usize(1..4) {
-                    kernel.lock(tables);
-                    let result = gather.locked((), |section, ()| {
+                    let guard = kernel.guard(tables);
+                    let result = gather.locked(guard, |section, _| {
                         self.check_reclaimed(tables);
                         let mut result = Ok(());
                         for _ in 0..rng.usize(1..=self.mix.entries) {
@@ -48,7 +48,6 @@ impl<'m> World<'m> {
                         }
                         result
                     });
-                    kernel.unlock(tables);
                     if let Err(why) = result {
                         kernel.refused(&why);
                     }
@@ -150,7 +149,8 @@ impl<'m> World<'m> {
             drop(cores);
             kernel.note(format!("{name} is mapped to page {page}"));
             let bits = page << NUMBER | VALID | LEAF | rights(drawn, self.mix.has_marks);
-            return section.map(&entry, bits).map_err(|why| why.to_string());
+            section.map(&entry, bits).map_err(|why| why.to_string())?;
+            return check_stored(&table, nth, bits);
         }
         let (kind, drawn) = if self.mix.protects {
             (1, bits ^ WRITABLE)
@@ -178,7 +178,10 @@ impl<'m> World<'m> {
                 drop(cores);
                 kernel.note(format!("{name} is replaced by page {page}"));
                 let bits = page << NUMBER | VALID | LEAF | rights(drawn, self.mix.has_marks);
-                section.replace(entry, bits).map_err(|why| why.to_string())
+                section
+                    .replace(entry, bits)
+                    .map_err(|why| why.to_string())?;
+                check_stored(&table, nth, bits)
             }
         }
     }
@@ -199,7 +202,8 @@ impl<'m> World<'m> {
         let old = old.map_err(|why| why.to_string())?;
         self.kernel().returned(old);
         if old == given {
-            Ok(())
+            let (table, nth) = entry.place();
+            check_stored(table, nth, with_rights(old, drawn, self.mix.has_marks))
         } else {
             Err(format!(
                 "the entry had the bits {old:#x}, and the new ones are computed from {given:#x}"
@@ -251,5 +255,17 @@ impl<'m> World<'m> {
     ) -> Rc<Table> {
         let of = (upper.space, upper.va_of(nth));
         memory.table(self.levels[0], of, self.mix.entries)
+    }
+}
+
+/// Checks that an entry has the bits that were stored in it. The machine may have set marks since; the lock of its space is held.
+fn check_stored(table: &Table, nth: usize, bits: u64) -> Result<(), String> {
+    let now = table.load(nth);
+    if now | MARKS == bits | MARKS && bits & !now == 0 {
+        Ok(())
+    } else {
+        Err(format!(
+            "the bits {bits:#x} were stored, and the entry has {now:#x}"
+        ))
     }
 }

@@ -173,8 +173,8 @@ impl World<'_> {
         kernel.note(format!("tears down space {number}"));
         let result = self.mmu.teardown(&process.space, |gather| {
             for upper in 0..self.mix.tables {
-                kernel.lock(tables);
-                let unlinked = gather.locked((), |section, ()| {
+                let guard = kernel.guard(tables);
+                let unlinked = gather.locked(guard, |section, _| {
                     let bits = tables.upper().load(upper);
                     if bits & VALID == 0 {
                         return Ok(());
@@ -193,7 +193,6 @@ impl World<'_> {
                     let link = tables.entry(tables.upper(), upper, Some(lowest));
                     section.unlink(link).map_err(|it| it.to_string())
                 });
-                kernel.unlock(tables);
                 unlinked?;
             }
             gather.locked((), |section, ()| {
