@@ -204,7 +204,7 @@ impl Torment {
         let found = found.note(&failure.summary).note(again.trim_end());
         let different = CommandResult::Different(
             failure.text + &again,
-            "a request failed: an agent may use an entry that had to go",
+            "a request failed: an agent may use an entry that had to go\n",
         );
         Ok(different.warned(self.messages.render(&files, &[found], color)))
     }

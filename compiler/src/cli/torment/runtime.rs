@@ -107,7 +107,7 @@ impl Torment {
             Some(small) => shown.failure(small, &again),
             None => Ok(CommandResult::Different(
                 failure.complaint,
-                "a schedule failed",
+                "a schedule failed\n",
             )),
         }
     }
@@ -204,7 +204,7 @@ impl Shown<'_> {
         let messages = &self.command.messages;
         let found = self.diagnostic(small, again);
         let result = small.text(self.files) + "\n" + again;
-        let result = CommandResult::Different(result, "a schedule failed");
+        let result = CommandResult::Different(result, "a schedule failed\n");
         Ok(match messages.message_format {
             // The text has all of it.
             MessageFormat::Human => result,

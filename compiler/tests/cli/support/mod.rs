@@ -16,6 +16,10 @@ pub struct Run {
 impl Run {
     /// Checks what holds for every run: the exit code is defined, there is no panic, and exit code 2 comes with a message.
     pub fn is_sound(&self) {
+        for (name, text) in [("stdout", &self.stdout), ("stderr", &self.stderr)] {
+            let ends = text.is_empty() || text.ends_with('\n');
+            assert!(ends, "{name} ends within a line: {text}");
+        }
         assert!(matches!(self.code, Some(0..=2)), "{}", self.stderr);
         assert!(!self.stderr.contains("panicked"), "{}", self.stderr);
         let trouble = ["error: ", "{\"code\":null,\"severity\":\"error\","];
