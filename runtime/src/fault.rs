@@ -60,6 +60,10 @@ faults! {
     TrustsCleanEntries,
     /// The stricter entry stays after a fault that the table does not justify.
     LeavesStricter,
+    /// A fault leaves the negative entry.
+    LeavesNegative,
+    /// A new entry requires no flush although a negative entry may be cached.
+    IgnoresNegative,
     /// A flush that sends a message to other CPUs runs with interrupts on.
     FlushesInterrupted,
     /// A CPU that takes part in a rollover flushes while the root that it leaves is still loaded.

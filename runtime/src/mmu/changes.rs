@@ -195,7 +195,8 @@ impl<P: Platform> Mmu<P> {
         let backend = self.platform.backend();
         let shift = check_leaf_level(backend.levels(), level)?;
         let facts = backend.change_facts(space.flags());
-        let has_negative = facts.negative == Negative::UntilDropped;
+        let has_negative =
+            facts.negative == Negative::UntilDropped && !is_back(Fault::LeavesNegative);
         let stays =
             facts.stricter == Stricter::FaultsUntilDropped && !is_back(Fault::LeavesStricter);
         if !stays && !has_negative {

@@ -175,7 +175,7 @@ impl Change {
 
     /// Returns the required flush of a valid entry that is stored where none was.
     fn new_entry(&self, facts: &ChangeFacts) -> RequiredFlush {
-        if facts.negative == Negative::Never {
+        if facts.negative == Negative::Never || is_back(Fault::IgnoresNegative) {
             return RequiredFlush::NOTHING;
         }
         RequiredFlush {

@@ -13,8 +13,10 @@ mod agents;
 pub mod blame;
 mod checks;
 mod device;
+mod faults;
 mod fills;
 pub mod history;
+mod invalidate;
 mod marks;
 mod observe;
 pub mod weak;
@@ -25,7 +27,6 @@ use std::rc::Rc;
 
 use tlbc_machine::schedule;
 use tlbc_runtime::Backend;
-use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::LEVELS;
 use tlbc_runtime::pte::ChangeFacts;
 
@@ -34,11 +35,12 @@ pub use device::agent_name;
 use device::reaches;
 
 use self::history::{EntryKey, History, Seen};
+use self::invalidate::PendingInvalidation;
 use self::weak::Weakness;
 use super::memory::{Memory, NUMBER, Table};
 use crate::ast::Written;
 use crate::interpreted::{Instruction, Interpreted};
-use crate::model::{self, Form, Which};
+use crate::model::{self, Which};
 use crate::torment::decode::{Act, Decoded, Hardware};
 use crate::torment::effect::Cached;
 use crate::trace::with_devices;
@@ -74,16 +76,11 @@ pub struct Core {
     pub walks_kernel: bool,
     /// Whether it has loaded no root since it booted.
     boots: bool,
+    /// The barriers, by index, one bit each, that it has executed since it last took an IPI or completed invalidations: an
+    /// instruction that should follow another one may act before that.
+    orders: u64,
     /// What it is, if it is a device.
     device: Option<DeviceKind>,
-}
-
-/// An invalidation in progress.
-struct PendingInvalidation<'m> {
-    cpu: usize,
-    barrier: usize,
-    form: &'m Form,
-    with: Decoded,
 }
 
 /// What a complaint is about.
@@ -320,37 +317,6 @@ impl<'m> Cores<'m> {
         core.held = held.into_iter().filter(keep).collect();
     }
 
-    /// Executes a barrier. Returns whether it changes anything.
-    fn barrier(&mut self, cpu: usize, barrier: usize) -> bool {
-        let it = &self.hardware.model.barriers[barrier];
-        let publishes = it.publishes.is_some() && self.memory.publish();
-        let Some(completes) = it.completes.filter(|_| it.gone.is_some()) else {
-            return publishes;
-        };
-        let mut done: Way = 0;
-        for (nth, pending) in self.pending.iter_mut().enumerate() {
-            if pending
-                .as_ref()
-                .is_some_and(|it| it.cpu == cpu && it.barrier == barrier)
-            {
-                *pending = None;
-                done |= 1 << nth;
-            }
-        }
-        for (number, core) in self.all.iter_mut().enumerate() {
-            let covered = reaches(completes.value, cpu, (number, core.device));
-            for held in &mut core.held {
-                if covered {
-                    held.ways.retain(|way| way & done == 0);
-                } else {
-                    held.ways.iter_mut().for_each(|way| *way &= !done);
-                }
-            }
-            core.held.retain(|held| !held.ways.is_empty());
-        }
-        publishes || done != 0
-    }
-
     /// Makes the change of a table entry that an instruction makes, if it makes one. Returns whether it does.
     fn write(&mut self, index: usize, with: &Decoded, instruction: &Instruction) -> bool {
         let Some(writes) = self.hardware.model.invalidates[index].writes_entry else {
@@ -372,64 +338,6 @@ impl<'m> Cores<'m> {
         }
         self.memory.note(true);
         self.memory.publish();
-        true
-    }
-
-    /// Starts an invalidation, which does not reach `lost`. Returns whether it changes anything.
-    fn invalidate(
-        &mut self,
-        cpu: usize,
-        (index, lost): (usize, Agents),
-        form: &'m Form,
-        with: Decoded,
-    ) -> bool {
-        let it = &self.hardware.model.invalidates[index];
-        let config = self.hardware.config;
-        let (reach, after) = (it.reach(config).without(lost), it.done_after(config));
-        let hardware = self.hardware;
-        let hits = |core: &Core, held: &Held| {
-            let cached = cached(&hardware, &held.key, core.tag);
-            hardware.drops(&form.drops, &with, &cached, &[])
-        };
-        let any = |(number, core): (usize, &Core)| {
-            reaches(reach, cpu, (number, core.device))
-                && core.held.iter().any(|held| hits(core, held))
-        };
-        if !self.all.iter().enumerate().any(any) {
-            return false; // what is filled later is filled from memory, or from entries that it does not remove
-        }
-        let free = self.pending.iter().position(Option::is_none);
-        let free = free.filter(|_| !self.is_weak(Weakness::InvalidatesAtOnce));
-        // If more are in progress than are counted, this one acts at once, as it may.
-        let bit = after.zip(free).map(|(barrier, free)| {
-            self.pending[free] = Some(PendingInvalidation {
-                cpu,
-                barrier,
-                form,
-                with,
-            });
-            1 << free
-        });
-        for (number, core) in self.all.iter_mut().enumerate() {
-            if !reaches(reach, cpu, (number, core.device)) {
-                continue;
-            }
-            let loaded = core.tag;
-            for held in &mut core.held {
-                if hardware.drops(
-                    &form.drops,
-                    &with,
-                    &cached(&hardware, &held.key, loaded),
-                    &[],
-                ) {
-                    match bit {
-                        Some(bit) => held.ways.iter_mut().for_each(|way| *way |= bit),
-                        None => held.ways.clear(),
-                    }
-                }
-            }
-            core.held.retain(|held| !held.ways.is_empty());
-        }
         true
     }
 }

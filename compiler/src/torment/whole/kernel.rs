@@ -240,8 +240,12 @@ impl<'m> Kernel<'m> {
         let mmu = self.mmu.get().and_then(Weak::upgrade).expect("a machine");
         let user = self.leave_user(&mmu, cpu);
         if is_sent {
-            self.cores.borrow_mut().record(cpu, || Seen::Takes);
-            self.cores.borrow_mut().publish();
+            {
+                let mut cores = self.cores.borrow_mut();
+                cores.record(cpu, || Seen::Takes);
+                cores.forget_order(cpu);
+                cores.publish();
+            }
             mmu.handle_ipi(CpuId(cpu as u32));
         }
         if let Some(timer) = timer {

@@ -86,6 +86,8 @@ knobs! {
     size: "a page changes its size in place", FaultPlace::Runtime(Fault::ChangesSizeInPlace);
     nested: "a gather ignores unflushed changes of others", FaultPlace::Runtime(Fault::IgnoresOtherGathers);
     spurious: "a fault leaves the stricter entry", FaultPlace::Runtime(Fault::LeavesStricter);
+    negative_fault: "a fault leaves the negative entry", FaultPlace::Runtime(Fault::LeavesNegative);
+    negative_new: "a new page of the kernel is not flushed", FaultPlace::Runtime(Fault::IgnoresNegative);
     map_unflushed: "a new entry is stored where an old one may be cached", FaultPlace::Runtime(Fault::MapsUnflushed);
     attributes: "a change of attributes requires no flush", FaultPlace::Runtime(Fault::IgnoresAttributes);
     first_range: "of several changes only the first range is recorded", FaultPlace::Runtime(Fault::RecordsFirstRange);
@@ -136,6 +138,7 @@ knobs! {
     online_stale: "a CPU that comes online keeps the kernel root's entries", FaultPlace::Runtime(Fault::KeepsStaleRoot);
     plan_publish: "changes are not published", FaultPlace::Plans(plans::without_publish);
     plan_complete: "invalidations are not completed", FaultPlace::Plans(plans::without_completion);
+    plan_order: "the first barrier comes after the instructions", FaultPlace::Plans(plans::barrier_late);
     plan_flush: "one page is not flushed", FaultPlace::Plans(plans::without_page);
     plan_leaf_only: "walk entries stay when a table is freed", FaultPlace::Plans(plans::leaf_only);
     plan_local: "the local plan serves every reach", FaultPlace::Plans(plans::local);

@@ -17,8 +17,7 @@
 //! Another CPU may run, and an IPI may arrive, at each instruction, at each call of the platform, and after each access of the
 //! runtime to what CPUs share. In some schedules a CPU stands still at such a point for as long as others take for some operations.
 //!
-//! Not covered: the memory model of CPUs (steps are sequentially consistent), errata, negative entries, calls that are given
-//! CPUs, accesses that were translated before an invalidation, CPUs that share a TLB, marks that the machine sets through an entry that
+//! Not covered: the memory model of CPUs (steps are sequentially consistent), errata, calls that are given CPUs, accesses that were translated before an invalidation, CPUs that share a TLB, marks that the machine sets through an entry that
 //! is cached.
 
 mod case;

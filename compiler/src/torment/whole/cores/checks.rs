@@ -27,6 +27,11 @@ impl Cores<'_> {
 
     /// Returns the leaf entries that code of a CPU, or a device, may use now.
     pub fn usable(&self, number: usize) -> impl Iterator<Item = &Held> {
+        self.found(number, EntryKind::Leaf)
+    }
+
+    /// Returns the entries of a kind that an access of a CPU, or of a device, may find now.
+    pub(super) fn found(&self, number: usize, kind: EntryKind) -> impl Iterator<Item = &Held> {
         let core = &self.all[number];
         let fixed = self.kernel_tag();
         let is_used = move |held: &&Held| match held.key.space {
@@ -37,8 +42,10 @@ impl Cores<'_> {
                         || fixed.map_or(held.key.tag == core.tag, |it| it == held.key.tag))
             }
         };
-        let leaves = { core.held.iter() }.filter(|held| held.key.entry.kind == EntryKind::Leaf);
-        leaves.filter(is_used)
+        let of_kind = core.held.iter();
+        of_kind
+            .filter(move |held| held.key.entry.kind == kind)
+            .filter(is_used)
     }
 
     /// Returns the tag under which entries of the kernel are found whatever is loaded, if there is one.
@@ -68,7 +75,7 @@ impl Cores<'_> {
     }
 
     /// Returns the bits of the entry of a single page that an entry is at an address, if it translates the address.
-    fn bits_at(&self, key: &EntryKey, va: u64) -> Option<u64> {
+    pub(super) fn bits_at(&self, key: &EntryKey, va: u64) -> Option<u64> {
         let within = va.wrapping_sub(key.va);
         let nth = within >> self.memory.page_shift;
         let shift = self.shifts[key.entry.level.index()];
@@ -250,7 +257,10 @@ impl Cores<'_> {
             let marked = held & MARKS & !bits & !self.cleared_may_stay() != 0;
             other || attribute || stricter || marked || held & WRITABLE & !bits != 0
         };
-        self.usable(number).filter(of_space).find(is_wrong)
+        let wrong = self.usable(number).filter(of_space).find(is_wrong);
+        // No handler fixes the fault of the kernel's code.
+        let negative = || self.negative(number, Space::Kernel, (va, bits));
+        wrong.or_else(|| negative().filter(|_| is_kernel && !self.fixes_faults))
     }
 
     /// Returns the marks that a cached entry may keep when they are cleared.
@@ -310,43 +320,6 @@ impl Cores<'_> {
                     self.name(other)
                 ));
             }
-        }
-    }
-
-    /// Complains if a walk of the kernel may still find no valid entry where there is one, and no handler fixes the fault.
-    pub fn check_published(&mut self, upper: &Table, (va, bits): (u64, u64)) {
-        if bits & VALID != 0 && !self.fixes_faults && !self.memory.is_seen(upper, va) {
-            self.complain(format!(
-                "code of the kernel may fault at {va:#x}: its entry is valid and not published"
-            ));
-        }
-    }
-
-    /// Returns an entry of an address that user code of a CPU may use, that lacks the right to write, and that a fault leaves.
-    pub fn stricter(&self, number: usize, (va, bits): (u64, u64)) -> Option<&Held> {
-        let stays = self.changes.stricter == Stricter::FaultsUntilDropped;
-        let is_stricter = |held: &&Held| {
-            let held = self.bits_at(&held.key, va);
-            held.is_some_and(|held| (held ^ bits) & !MARKS == WRITABLE && bits & WRITABLE != 0)
-        };
-        let of_user = self
-            .usable(number)
-            .filter(|held| held.key.space == Space::User);
-        of_user.filter(|_| stays).find(is_stricter)
-    }
-
-    /// Complains if user code of a CPU faults again at an address after its fault was fixed.
-    pub fn check_fixed(&mut self, number: usize, at: (u64, u64)) {
-        if let Some((since, key)) = self
-            .stricter(number, at)
-            .map(|it| (it.since, it.key.clone()))
-        {
-            let text = format!(
-                "{} faults again at {:#x}: its entry that was filled at step {since} permits less than the table",
-                self.name(number),
-                at.0
-            );
-            self.complain_of(ComplaintSubject::Entry(number, key), text);
         }
     }
 

@@ -126,17 +126,17 @@ impl Cores<'_> {
             self.complain_of(ComplaintSubject::Table(cpu, number), text);
             return false;
         }
+        // What a device faults on its driver repeats.
+        let negative = self.keeps_negative() && self.all[cpu].device.is_none();
         let mut changed = false;
         for nth in 0..table.entries.len() {
             for bits in table.seen(nth) {
-                if bits & VALID == 0 {
-                    continue;
-                }
-                let leaf = bits & LEAF != 0;
-                let kind = if leaf {
-                    EntryKind::Leaf
-                } else {
-                    EntryKind::Walk
+                let (valid, leaf) = (bits & VALID != 0, bits & LEAF != 0);
+                let (kind, bits) = match (valid, leaf) {
+                    (false, _) if !negative => continue,
+                    (false, _) => (EntryKind::Negative, 0),
+                    (true, true) => (EntryKind::Leaf, bits),
+                    (true, false) => (EntryKind::Walk, bits),
                 };
                 let mut va = table.va_of(nth);
                 if space != table.space {
@@ -144,7 +144,7 @@ impl Cores<'_> {
                 }
                 let va = (space, va);
                 changed |= self.cache(cpu, (kind, table.level), va, bits, way);
-                if !leaf {
+                if kind == EntryKind::Walk {
                     changed |= self.walk(cpu, space, (bits >> NUMBER) as usize, way);
                 }
             }

@@ -19,11 +19,13 @@ pub enum Weakness {
     IdleDevices,
     /// A CPU that boots has nothing cached and fills nothing.
     BootsClean,
+    /// Instructions need no barrier before them.
+    OrdersItself,
 }
 
 impl Weakness {
     /// All of them.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::NoSpeculation,
         Self::NoWalkEntries,
         Self::SeesAtOnce,
@@ -31,5 +33,6 @@ impl Weakness {
         Self::EvictsAtLoad,
         Self::IdleDevices,
         Self::BootsClean,
+        Self::OrdersItself,
     ];
 }

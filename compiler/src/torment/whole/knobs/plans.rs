@@ -82,6 +82,19 @@ pub(super) fn without_completion(plans: &mut Plans) {
     });
 }
 
+/// Moves the barrier that publishes changes or orders instructions to the end of these.
+pub(super) fn barrier_late(plans: &mut Plans) {
+    each_node(plans, |_| true, &|node| match node {
+        Node::Seq(mut nodes)
+            if matches!(nodes.first(), Some(Node::Publish { barrier: Some(_) })) =>
+        {
+            nodes.rotate_left(1);
+            Node::Seq(nodes)
+        }
+        other => other,
+    });
+}
+
 pub(super) fn without_page(plans: &mut Plans) {
     let is_page = |shape| matches!(shape, Shape::Page(Space::User, _));
     without(plans, is_page, |node| matches!(node, Node::Issue(_)));

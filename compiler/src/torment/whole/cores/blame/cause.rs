@@ -118,6 +118,27 @@ impl<'m> Story<'_, 'm> {
             );
             return (cause, places);
         }
+        let unordered = judged.iter().find_map(|(index, judged)| match judged {
+            EntryFate::Unordered(barrier) => Some((*index, *barrier)),
+            _ => None,
+        });
+        if let Some((index, barrier)) = unordered {
+            let barrier = &self.cores.hardware.model.barriers[barrier].named;
+            places
+                .extend(defined(index).map(|at| (at, "this instruction follows a barrier".into())));
+            places.extend(self.caller(index).map(|at| {
+                (
+                    BlamedPlace::Runtime(at),
+                    "the instruction is issued from here".into(),
+                )
+            }));
+            let cause = format!(
+                "`{}` may act before the change, because `{}` does not precede it",
+                instruction(index),
+                barrier.name
+            );
+            return (cause, places);
+        }
         let closest = { judged.iter() }
             .filter_map(|(index, judged)| match judged {
                 EntryFate::KeptReason(kept, drops, with) => Some((*kept, *index, *drops, with)),

@@ -27,11 +27,13 @@ impl Story<'_, '_> {
         let cache = &model.caches.all[usize::from(entry.cache)].named.name;
         let number = bits >> NUMBER;
         let (kind, to) = match entry.kind {
-            EntryKind::Leaf if bits & WRITABLE != 0 => ("leaf", format!("page {number}, writable")),
-            EntryKind::Leaf => ("leaf", format!("page {number}")),
-            EntryKind::Walk => ("walk", format!("table {number}")),
-            EntryKind::Root => ("root", format!("table {number}")),
-            EntryKind::Negative => ("negative", "nothing".to_owned()),
+            EntryKind::Leaf if bits & WRITABLE != 0 => {
+                ("leaf", format!(", to page {number}, writable"))
+            }
+            EntryKind::Leaf => ("leaf", format!(", to page {number}")),
+            EntryKind::Walk => ("walk", format!(", to table {number}")),
+            EntryKind::Root => ("root", format!(", to table {number}")),
+            EntryKind::Negative => ("negative", String::new()),
         };
         let under = if *global {
             "global".to_owned()
@@ -39,7 +41,7 @@ impl Story<'_, '_> {
             format!("under tag {tag:#x}")
         };
         format!(
-            "a {kind} entry of {level} for {va:#x} in `{cache}` of {}, {under}, to {to}",
+            "a {kind} entry of {level} for {va:#x} in `{cache}` of {}, {under}{to}",
             self.cores.name(self.cpu)
         )
     }
@@ -65,9 +67,12 @@ impl Story<'_, '_> {
                         None,
                     );
                 }
-                Seen::Stored { table, new, .. } if Some(index) == self.changed => {
-                    let text = match new & VALID {
-                        0 => format!("makes the entry of table {table} invalid"),
+                Seen::Stored {
+                    table, old, new, ..
+                } if Some(index) == self.changed => {
+                    let text = match (old & VALID, new & VALID) {
+                        (_, 0) => format!("makes the entry of table {table} invalid"),
+                        (0, _) => format!("makes the entry of table {table} valid"),
                         _ => format!("stores another value in table {table}"),
                     };
                     add(index, text, None);
@@ -103,6 +108,10 @@ impl Story<'_, '_> {
                             format!("does not act on {}", self.cores.name(self.cpu))
                         }
                         Some(EntryFate::KeptReason(kept, _, with)) => self.why_kept(kept, &with),
+                        Some(EntryFate::Unordered(barrier)) => format!(
+                            "may act before the change, because `{}` does not precede it",
+                            self.cores.hardware.model.barriers[barrier].named.name
+                        ),
                         Some(EntryFate::Removes(Some(at))) if at == index => {
                             "removes it".to_owned()
                         }

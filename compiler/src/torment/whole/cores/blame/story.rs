@@ -20,6 +20,8 @@ pub enum EntryFate<'m> {
     NotReached,
     /// It acts on the CPU, and keeps the entry.
     KeptReason(KeptReason, &'m Drops, Decoded),
+    /// It may act before the change, because it does not follow this barrier.
+    Unordered(usize),
     /// It removes the entry, once the event of this index has happened.
     Removes(Option<usize>),
 }
@@ -81,6 +83,17 @@ impl<'a, 'm> Story<'a, 'm> {
                 })
             })
         });
+        // A negative entry is filled from an entry that was never stored; another became valid in its place.
+        let becomes_valid = |event: &SeenEvent| {
+            matches!(event.seen, Seen::Stored { table, nth, old, new }
+                if old & VALID == 0 && new & VALID != 0
+                    && va(table, nth) == key.va
+                    && tables[table].level == key.entry.level)
+        };
+        let is_negative = key.entry.kind == EntryKind::Negative;
+        let made_valid = || events.iter().rposition(becomes_valid);
+        let changed = if is_negative { made_valid() } else { changed };
+        let stored = stored.filter(|_| !is_negative);
         let hidden = changed.and_then(|changed| {
             let Seen::Stored {
                 table, nth, old, ..
@@ -210,6 +223,9 @@ impl<'a, 'm> Story<'a, 'm> {
         if let Some((kept, drops)) = kept(&form.drops, with) {
             return Some(EntryFate::KeptReason(kept, drops, with));
         }
+        if let Some(at) = it.follows.filter(|at| !self.follows(event, at.value)) {
+            return Some(EntryFate::Unordered(at.value));
+        }
         let Some(after) = it.done_after(hardware.config) else {
             return Some(EntryFate::Removes(Some(event)));
         };
@@ -225,6 +241,31 @@ impl<'a, 'm> Story<'a, 'm> {
         };
         let mut later = event + 1..self.events.len();
         Some(EntryFate::Removes(later.find(completes)))
+    }
+
+    /// Returns whether an instruction follows a barrier of its CPU, with no IPI and no completion in between.
+    fn follows(&self, event: usize, barrier: usize) -> bool {
+        let by = self.events[event].cpu;
+        let before = self.events[..event].iter().rev().filter(|it| it.cpu == by);
+        for event in before {
+            let instruction = match &event.seen {
+                Seen::Takes => return false,
+                Seen::Issued { instruction, .. } => instruction,
+                _ => continue,
+            };
+            if let Ok((Act::Barrier(index), _)) = self.cores.act(instruction) {
+                if index == barrier {
+                    return true;
+                }
+                if self.cores.hardware.model.barriers[index]
+                    .completes
+                    .is_some()
+                {
+                    return false;
+                }
+            }
+        }
+        false
     }
 
     /// Returns why an entry is kept, in words.
