@@ -10,7 +10,7 @@ use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::request::{Reach, Space};
 
 use super::decode::Hardware;
-use super::effect::{is_translation, stated};
+use super::kinds::{is_translation, stated};
 use super::request::{Request, Stale};
 use crate::model::{self, Under};
 

@@ -11,7 +11,8 @@ use tlbc_runtime::request::Space;
 
 use super::agent::Agent;
 use super::decode::{Decoded, Hardware, SourceBits};
-use crate::model::{self, AddressSelector, Drops, Form, LevelSel, Lost, Names, UNLIMITED, Weakens};
+use super::kinds::{is_translation, stated};
+use crate::model::{AddressSelector, Drops, Form, LevelSel, Lost, Names, UNLIMITED, Weakens};
 
 /// An entry that an agent has cached.
 #[derive(Debug, Clone, Copy)]
@@ -261,21 +262,6 @@ fn named_whole(va: u64, shift: u32, level: u32, start: SourceBits, bytes: u128) 
         (start + bytes) >> level << level,
     );
     start < end && last >= start && first < end
-}
-
-/// Returns a kind of entry as definitions name it.
-pub fn stated(kind: EntryKind) -> model::CachedKind {
-    match kind {
-        EntryKind::Leaf => model::CachedKind::Leaf,
-        EntryKind::Walk => model::CachedKind::Walk,
-        EntryKind::Root => model::CachedKind::Root,
-        EntryKind::Negative => model::CachedKind::Negative,
-    }
-}
-
-/// Returns whether entries of a kind say what addresses translate to, or that they do not.
-pub fn is_translation(kind: EntryKind) -> bool {
-    matches!(kind, EntryKind::Leaf | EntryKind::Negative)
 }
 
 fn has_tag(drops: &Drops, with: &Decoded, cached: &Cached<'_>, not_global: bool) -> bool {

@@ -13,6 +13,7 @@ mod agent;
 mod decode;
 mod effect;
 mod explore;
+mod kinds;
 pub mod picture;
 mod report;
 mod request;

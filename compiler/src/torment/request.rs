@@ -232,7 +232,7 @@ impl Hardware<'_> {
         Some(Extent::new(base + (first << shift), count << shift))
     }
 
-    /// One entry that maps a page, and sometimes the table that contained it.
+    /// Draws one entry that maps a page, and sometimes the table that contained it.
     fn page(&self, request: &mut Request, rng: &mut Rng) {
         let (leaf, walk) = self.levels();
         let table = self.model.level_table(self.config);
@@ -279,7 +279,7 @@ impl Hardware<'_> {
         request.what = What::Ranges(Box::new(ranges));
     }
 
-    /// Entries that become valid where there were none.
+    /// Draws entries that become valid where there were none.
     fn new_entries(&self, request: &mut Request, rng: &mut Rng) {
         let (leaf, _) = self.levels();
         let leaves: Vec<Level> = leaf.iter().collect();

@@ -18,8 +18,8 @@ use tlbc_runtime::request::{Ranges, Reach, Scope, Space, SpaceFlags, Tag};
 
 use super::agent::Agent;
 use super::decode::{Act, Hardware};
-use super::effect::is_translation;
 use super::explore::Explored;
+use super::kinds::is_translation;
 use super::request::{Request, What};
 use crate::analysis::Analysis;
 use crate::model::{Config, Instr, Lost, Weakens};

@@ -204,7 +204,9 @@ pub fn page(whole: &Whole) -> String {
         the entries that the hardware leaves are compared with those of a search through all schedules of fills and \
         invalidations, unless it would take long.\n\n";
     out += &plans(all);
-    out += "\nWhat `prove` alone finds, by rule, with the first of each:\n\n";
+    out += "\nWhat `prove` alone finds, by rule, with the first of each. The hardware does not know what a caller guarantees (`Needs`), what a\n\
+        CPU has fetched (`Resync`) and whether entries change (`Writes`), and takes an instruction for another one with the same text\n\
+        and operands (`Exists`). The rest is not met by the requests that were drawn, or is in a flush with too many instructions.\n\n";
     for (name, scores) in all {
         for (rule, (count, first)) in &scores.plans.proof_only {
             let _ = writeln!(out, "- {name}, {rule}: {count}. {first}");

@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 use tlbc_runtime::backend::IpiTargets;
 use tlbc_runtime::deferred::Deferred;
 
-use super::super::decode::{Act, Decoded, Hardware, SourceBits};
 use crate::model::{Instr, Issued, Model, Source, Workaround};
+use crate::torment::decode::{Act, Decoded, Hardware, SourceBits};
 use crate::trace::interpret::{Effects, check_length};
 
 /// Why a request is not executed, in words.

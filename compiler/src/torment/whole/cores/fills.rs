@@ -13,7 +13,7 @@ use super::weak::Weakness;
 use super::{ComplaintSubject, Core, Cores, Held, Way, cached};
 use crate::model::Under;
 use crate::torment::decode::Hardware;
-use crate::torment::effect::stated;
+use crate::torment::kinds::stated;
 
 impl Cores<'_> {
     /// Fills every entry that can be filled, and checks what may be used.
