@@ -35,12 +35,11 @@ pub use device::agent_name;
 use device::reaches;
 
 use self::history::{EntryKey, History, Seen};
-use self::invalidate::PendingInvalidation;
 use self::weak::Weakness;
 use super::memory::{Memory, NUMBER, Table};
 use crate::ast::Written;
 use crate::interpreted::{Instruction, Interpreted};
-use crate::model::{self, Which};
+use crate::model::{self, Form, Which};
 use crate::torment::decode::{Act, Decoded, Hardware};
 use crate::torment::effect::Cached;
 use crate::trace::with_devices;
@@ -81,6 +80,14 @@ pub struct Core {
     orders: u64,
     /// What it is, if it is a device.
     device: Option<DeviceKind>,
+}
+
+/// An invalidation in progress.
+struct PendingInvalidation<'m> {
+    cpu: usize,
+    barrier: usize,
+    form: &'m Form,
+    with: Decoded,
 }
 
 /// What a complaint is about.

@@ -8,17 +8,9 @@ use tlbc_runtime::agents::Agents;
 
 use super::device::reaches;
 use super::weak::Weakness;
-use super::{Core, Cores, Held, Way, cached};
+use super::{Core, Cores, Held, PendingInvalidation, Way, cached};
 use crate::model::Form;
 use crate::torment::decode::Decoded;
-
-/// An invalidation in progress.
-pub struct PendingInvalidation<'m> {
-    cpu: usize,
-    barrier: usize,
-    pub form: &'m Form,
-    pub with: Decoded,
-}
 
 impl<'m> Cores<'m> {
     /// Notes that what a CPU did is not ordered before the instructions that follow, until it executes a barrier.
