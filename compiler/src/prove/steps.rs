@@ -121,7 +121,7 @@ impl Steps {
         match step {
             Step::Issue(_) => {}
             Step::Defer(more) => {
-                self.deferred = self.deferred | more;
+                self.deferred |= more;
                 self.others.push(self.all.len());
             }
             _ => self.others.push(self.all.len()),
