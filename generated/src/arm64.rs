@@ -1509,13 +1509,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     #[inline]
     fn publish(&self, cpu: &mut impl Issue<Op>, space: Space) {
         match space {
-            Space::User => {
-                let c = self.config.flags();
-                cpu.issue(Op::DsbIshst);
-                if !c.has(Config::ETS2) {
-                    cpu.issue(Op::Isb);
-                }
-            }
+            Space::User => cpu.issue(Op::DsbIshst),
             Space::Kernel => {
                 cpu.issue(Op::DsbIshst);
                 cpu.issue(Op::Isb);

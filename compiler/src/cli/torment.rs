@@ -30,20 +30,19 @@ wrongly names something else.
 With --hardware the plans run on the hardware of another definition, so that a mistake in a definition is found
 by a definition that is right.
 
-Not covered: changes of entries by instructions, switches and other events, negative entries, and the answers
-of calls to firmware.
+Not covered: changes of entries by instructions, switches and other events, and the answers of calls to firmware.
 
 With --runtime the whole runtime runs, with the plans of the definition: each CPU runs a random program, and
 another CPU may run at every instruction, at every call of the platform, and after every access of the runtime to
 what CPUs share. Each of these is a scheduling point. A schedule fails if user code may use a page of another
 space or of none, if it may use an old entry after the flush, if it may write a page whose reverse mapping is
 removed or that is written to disk, if a walker may read a table that is freed, if an access faults again after
-its fault was fixed, if a store replaces a valid entry that other CPUs have attached where an instruction has
-to, if a flush runs with interrupts on although the plans need them off, if code runs on the top table of the
-other view or user code may use what its view leaves out, if a space is released that a CPU has loaded, if a tag
-is refused although enough are left, if a mark that the machine has set is lost, or if there is no progress. The
-runs are sequentially consistent: they are no evidence about a memory barrier. Errata and negative entries are not
-covered.
+its fault was fixed, if code of the kernel may fault where it may not, if a store replaces a valid entry that
+other CPUs have attached where an instruction has to, if a flush runs with interrupts on although the plans need
+them off, if code runs on the top table of the other view or user code may use what its view leaves out, if a
+space is released that a CPU has loaded, if a tag is refused although enough are left, if a mark that the machine
+has set is lost, or if there is no progress. The runs are sequentially consistent: they are no evidence about a
+memory barrier. Errata are not covered.
 
 With --knobs each line has the name of a fault, the definition, the number of CPUs, and the seed that finds it with
 the time that this took. The search for a fault ends after --schedules schedules or two minutes.

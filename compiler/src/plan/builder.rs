@@ -250,7 +250,8 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
     }
 
     /// Makes new entries visible to every CPU, and to devices if they ever walk these tables, because the caller
-    /// does not say which are attached. Then this CPU resynchronizes, if it must.
+    /// does not say which are attached. Then this CPU resynchronizes, if it must for entries of the kernel: an access to user
+    /// memory that comes too early is repeated.
     pub(super) fn publish_new(&self, space: Space) -> Node {
         let of = self.model.space(space);
         let devices = of.devices.is_some().then_some(Agents::DEVICE);
@@ -261,7 +262,10 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
             .map(|barrier| Node::Publish {
                 barrier: Some(barrier),
             });
-        let resync = self.resync(of.resync.as_ref());
+        let resync = match space {
+            Space::Kernel => self.resync(of.resync.as_ref()),
+            Space::User => None,
+        };
         if barrier.is_none() && resync.is_none() {
             return Node::Nothing(Reason::Visible);
         }

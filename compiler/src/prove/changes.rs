@@ -390,7 +390,8 @@ fn invisible(path: &Path<'_>) -> Vec<Broken> {
         broken.push((Rule::Visible, None, None));
     }
     let resync = path.facts.space(path.space).resync.as_ref();
-    if !path.is_resynced(resync, publishes) {
+    // An access to user memory that faults too early is repeated.
+    if path.space == Space::Kernel && !path.is_resynced(resync, publishes) {
         broken.push((Rule::Resync, None, None));
     }
     broken

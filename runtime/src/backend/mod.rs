@@ -241,8 +241,8 @@ pub trait Backend {
         self.store(slot, change, owner.flags)
     }
 
-    /// Makes new entries visible to the walkers of every CPU and of devices that share the tables. If the definition says so for
-    /// the space, it also resynchronizes this CPU, so that its next accesses are translated anew.
+    /// Makes new entries visible to the walkers of every CPU and of devices that share the tables. For entries of the kernel it
+    /// also resynchronizes this CPU, if the definition says so, so that its next accesses are translated anew.
     ///
     /// It is required after a valid entry was stored where none was, before code that must not fault uses the entry: that is, for
     /// mappings of the kernel. A user space does not require it: an access that faults although the table has the entry is

@@ -3,13 +3,12 @@
 use tlbc::Analysis;
 use tlbc::plan::ir::Shape;
 use tlbc::prove::{Rule, disproved};
-use tlbc::torment::{Options, torment};
 use tlbc::trace::Event;
 use tlbc_runtime::deferred::Pending;
 use tlbc_runtime::request::{Reach, Space};
 
 use super::stages::live;
-use super::{issues, with};
+use super::{issues, left_on_hardware, with};
 use tlbc_tests::requests::Ask;
 
 const RELAY: &str = include_str!("definitions/relay.arch");
@@ -141,23 +140,12 @@ fn a_barrier_that_comes_too_early_is_no_proof() {
     let rule = |plans| disproved(&late.model, plans, shape).map(|it| it.rule);
     assert_eq!(rule(&late.plans), None);
     assert_eq!(rule(&early.plans), Some(Rule::Lasting));
-    let options = Options {
-        seed: 1,
-        machines: 4,
-        requests: 200,
-        machine: None,
-        ends_at_long: false,
+    assert_eq!(left_on_hardware(&late, &late.model), "");
+    let too_early = Analysis {
+        model: late.model.clone(),
+        plans: early.plans,
     };
-    let on_hardware = |plans| {
-        let planned = Analysis {
-            model: late.model.clone(),
-            plans,
-        };
-        let failure = torment(&planned, &late.model, &options).failure;
-        failure.map_or(String::new(), |it| it.text)
-    };
-    assert_eq!(on_hardware(late.plans.clone()), "");
-    let text = on_hardware(early.plans);
+    let text = left_on_hardware(&too_early, &late.model);
     assert!(text.contains("in `micro`"), "{text}");
 }
 

@@ -17,6 +17,8 @@ mod stages;
 mod switches;
 
 use tlbc::Analysis;
+use tlbc::model::Model;
+use tlbc::torment::{Options, torment};
 use tlbc_tests::requests::{Ask, edited, good, lines};
 
 /// Returns a definition of `tests/plan/invented/definitions` with replacements. Each replaced text occurs once.
@@ -24,6 +26,19 @@ fn with(text: &str, edits: &[(&str, &str)]) -> Analysis {
     let all = edits.iter();
     let text = all.fold(text.to_owned(), |text, (old, new)| edited(&text, old, new));
     good(&text)
+}
+
+/// Returns what plans leave on the hardware of a definition; nothing if that is nothing.
+fn left_on_hardware(planned: &Analysis, hardware: &Model) -> String {
+    let options = Options {
+        seed: 1,
+        machines: 10,
+        requests: 100,
+        machine: None,
+        ends_at_long: false,
+    };
+    let failure = torment(planned, hardware, &options).failure;
+    failure.map_or(String::new(), |it| it.text)
 }
 
 /// Checks the instructions of a request, on a machine with these features and errata.
