@@ -37,10 +37,10 @@ fn new_entries_are_published_by_what_the_definition_says() {
     let [kernel, user] = arm64(arm64::Config::ETS2);
     assert_eq!(kernel, ["dsb_ishst", "isb"]);
     assert_eq!(user, ["dsb_ishst"]);
-    // Without FEAT_ETS2 a context synchronization follows for user spaces as well.
+    // Without FEAT_ETS2 an access to user memory may fault too early. It is repeated after the exception, which synchronizes.
     let [kernel, user] = arm64(arm64::Config::NONE);
     assert_eq!(kernel, ["dsb_ishst", "isb"]);
-    assert_eq!(user, ["dsb_ishst", "isb"]);
+    assert_eq!(user, ["dsb_ishst"]);
     let powerpc64 = powerpc64::Tlb {
         config: powerpc64::Config::NONE.with(powerpc64::Config::GTSE),
     };
