@@ -164,6 +164,7 @@ impl<'a> Interpreted<'a> {
             tag,
             walk: false,
             teardown: false,
+            published: false,
             change: Changing::default(),
             page: (0, Level(0)),
             ranges: Ranges::new(),
@@ -381,7 +382,11 @@ impl Backend for Interpreted<'_> {
             Scope::Teardown if self.model().caches.ever_hold(CachedKind::Root) => teardown,
             Scope::Everything { .. } | Scope::Teardown => Shape::Everything(space, reach),
         };
-        let effects = self.interpret(shape, &self.asked(request));
+        let env = self.asked(request);
+        if reach == Reach::Here && !request.published {
+            issue(cpu, &self.interpret(Shape::Begin(space), &env));
+        }
+        let effects = self.interpret(shape, &env);
         issue(cpu, &effects);
         let outcome = Outcome {
             deferred: effects.deferred,

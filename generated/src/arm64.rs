@@ -843,7 +843,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Must invalidate: leaf and walk entries under the space's tag, on this CPU.
     ///
-    /// Instructions: `dsb_nshst`, `vale1`, `vae1`.
+    /// Instructions: `vale1`, `vae1`.
     #[inline(always)]
     fn user_here_page(
         &self,
@@ -855,7 +855,6 @@ impl<M: Configuration<Config>> Tlb<M> {
     ) -> Outcome {
         let c = self.config.flags();
         let hinted = hint_of(c, level);
-        cpu.issue(Op::DsbNshst);
         if tables {
             vae1(cpu, c, tag, va, None);
             if c.has(Config::KPTI) {
@@ -909,7 +908,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
     /// CPU; walk entries under the space's tag or other tags, on this CPU.
     ///
-    /// Instructions: `dsb_nshst`, `vaale1`, `vaae1`.
+    /// Instructions: `vaale1`, `vaae1`.
     #[inline(always)]
     fn kernel_here_page(
         &self,
@@ -920,7 +919,6 @@ impl<M: Configuration<Config>> Tlb<M> {
     ) -> Outcome {
         let c = self.config.flags();
         let hinted = hint_of(c, level);
-        cpu.issue(Op::DsbNshst);
         if tables {
             vaae1(cpu, c, va, None);
         } else {
@@ -1030,7 +1028,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates the entries of passes over ranges of a user space that only this CPU may cache.
     ///
-    /// Instructions: `dsb_nshst`, `dsb_nsh`.
+    /// Instructions: `dsb_nsh`.
     #[inline]
     fn user_here_passes(
         &self,
@@ -1048,7 +1046,6 @@ impl<M: Configuration<Config>> Tlb<M> {
         if ceiling.is_exceeded_by(operations, passes.pages()) {
             return Outcome::over_ceiling(self.user_here_everything(cpu, tag));
         }
-        cpu.issue(Op::DsbNshst);
         for pass in passes.walks() {
             self.user_here_pass(cpu, tag, &pass);
         }
@@ -1097,7 +1094,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Invalidates the entries of passes over ranges of the kernel that only this CPU may cache.
     ///
-    /// Instructions: `dsb_nshst`, `dsb_nsh`.
+    /// Instructions: `dsb_nsh`.
     #[inline]
     fn kernel_here_passes(&self, cpu: &mut impl Issue<Op>, passes: &impl Passes) -> Outcome {
         let c = self.config.flags();
@@ -1110,7 +1107,6 @@ impl<M: Configuration<Config>> Tlb<M> {
         if ceiling.is_exceeded_by(operations, passes.pages()) {
             return Outcome::over_ceiling(self.kernel_here_everything(cpu));
         }
-        cpu.issue(Op::DsbNshst);
         for pass in passes.walks() {
             self.kernel_here_pass(cpu, &pass);
         }
@@ -1330,11 +1326,10 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Must invalidate: leaf and walk entries under the space's tag, on this CPU.
     ///
-    /// Instructions: `dsb_nshst`, `aside1`.
+    /// Instructions: `aside1`.
     #[inline(never)]
     fn user_here_everything(&self, cpu: &mut impl Issue<Op>, tag: u64) -> Outcome {
         let c = self.config.flags();
-        cpu.issue(Op::DsbNshst);
         aside1(cpu, tag);
         if c.has(Config::KPTI) {
             aside1(cpu, tag | USER_VIEW);
@@ -1364,10 +1359,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Must invalidate: leaf entries under the space's tag, other tags or no tag (global), on this
     /// CPU; walk entries under the space's tag or other tags, on this CPU.
     ///
-    /// Instructions: `dsb_nshst`, `vmalle1`.
+    /// Instructions: `vmalle1`.
     #[inline(never)]
     fn kernel_here_everything(&self, cpu: &mut impl Issue<Op>) -> Outcome {
-        cpu.issue(Op::DsbNshst);
         cpu.issue(Op::Vmalle1);
         Outcome::NOTHING
     }
@@ -1542,15 +1536,20 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     fn start(&self, cpu: &mut impl Issue<Op>, request: &Request<'_>) -> Started {
         let tag = request.tag;
         let outcome = match (request.space, request.reach) {
-            (Space::User, Reach::Here) => match request.scope {
-                Scope::Page { va, level, table } => {
-                    self.user_here_page(cpu, tag.value, va, level, table)
+            (Space::User, Reach::Here) => {
+                if !request.published {
+                    cpu.issue(Op::DsbNshst);
                 }
-                Scope::Ranges(ranges) => self.user_here_ranges(cpu, tag.value, ranges),
-                Scope::Everything { .. } | Scope::Teardown => {
-                    self.user_here_everything(cpu, tag.value)
+                match request.scope {
+                    Scope::Page { va, level, table } => {
+                        self.user_here_page(cpu, tag.value, va, level, table)
+                    }
+                    Scope::Ranges(ranges) => self.user_here_ranges(cpu, tag.value, ranges),
+                    Scope::Everything { .. } | Scope::Teardown => {
+                        self.user_here_everything(cpu, tag.value)
+                    }
                 }
-            },
+            }
             (Space::User, Reach::Wide | Reach::Given) => match request.scope {
                 Scope::Page { va, level, table } => {
                     self.user_wide_page(cpu, tag.value, va, level, table)
@@ -1560,11 +1559,18 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
                     self.user_wide_everything(cpu, tag.value)
                 }
             },
-            (Space::Kernel, Reach::Here) => match request.scope {
-                Scope::Page { va, level, table } => self.kernel_here_page(cpu, va, level, table),
-                Scope::Ranges(ranges) => self.kernel_here_ranges(cpu, ranges),
-                Scope::Everything { .. } | Scope::Teardown => self.kernel_here_everything(cpu),
-            },
+            (Space::Kernel, Reach::Here) => {
+                if !request.published {
+                    cpu.issue(Op::DsbNshst);
+                }
+                match request.scope {
+                    Scope::Page { va, level, table } => {
+                        self.kernel_here_page(cpu, va, level, table)
+                    }
+                    Scope::Ranges(ranges) => self.kernel_here_ranges(cpu, ranges),
+                    Scope::Everything { .. } | Scope::Teardown => self.kernel_here_everything(cpu),
+                }
+            }
             (Space::Kernel, Reach::Wide | Reach::Given) => match request.scope {
                 Scope::Page { va, level, table } => self.kernel_wide_page(cpu, va, level, table),
                 Scope::Ranges(ranges) => self.kernel_wide_ranges(cpu, ranges),
@@ -1596,11 +1602,12 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
 
     /// Loads another address space.
     ///
-    /// Instructions: `isb`, `ttbr0`, `ttbr1`.
+    /// Instructions: `dsb_nshst`, `isb`, `ttbr0`, `ttbr1`.
     #[inline]
     fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) -> Deferred {
         if pending != Pending::None {
             if pending == Pending::Tag {
+                cpu.issue(Op::DsbNshst);
                 let _ = self.user_here_everything(cpu, to.tag.value);
                 self.user_here_finish(cpu);
             } else {

@@ -377,10 +377,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Must invalidate: leaf entries under the space's tag, on this CPU.
     ///
-    /// Instructions: `publish`, `invtlb_page`.
+    /// Instructions: `invtlb_page`.
     #[inline(always)]
     fn user_here_page(&self, cpu: &mut impl Issue<Op>, tag: u64, va: u64) -> Outcome {
-        cpu.issue(Op::Publish);
         invtlb_page(cpu, tag, va);
         Outcome::NOTHING
     }
@@ -391,8 +390,11 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Deferred: entries on lazy CPUs, until they use the space again; entries on inactive CPUs,
     /// until they load the space again.
+    ///
+    /// Instructions: `publish`.
     #[inline(always)]
     fn user_wide_page(&self, cpu: &mut impl Issue<Op>, tag: u64, va: u64) -> Outcome {
+        cpu.issue(Op::Publish);
         let mut outcome = self.user_here_page(cpu, tag, va);
         outcome.deferred |= Deferred::LAZY_UNTIL_LOAD | Deferred::INACTIVE_UNTIL_LOAD;
         outcome
@@ -402,10 +404,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Must invalidate: leaf entries under no tag (global), on this CPU.
     ///
-    /// Instructions: `publish`, `invtlb_page_global`.
+    /// Instructions: `invtlb_page_global`.
     #[inline(always)]
     fn kernel_here_page(&self, cpu: &mut impl Issue<Op>, va: u64) -> Outcome {
-        cpu.issue(Op::Publish);
         invtlb_page_global(cpu, va);
         Outcome::NOTHING
     }
@@ -413,8 +414,11 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates one leaf entry of the kernel that other CPUs may cache as well.
     ///
     /// Must invalidate: leaf entries under no tag (global), on this CPU and active CPUs.
+    ///
+    /// Instructions: `publish`.
     #[inline(always)]
     fn kernel_wide_page(&self, cpu: &mut impl Issue<Op>, va: u64) -> Outcome {
+        cpu.issue(Op::Publish);
         self.kernel_here_page(cpu, va)
     }
 
@@ -430,7 +434,7 @@ impl<M: Configuration<Config>> Tlb<M> {
             && ranges.has_negative()
             && (ranges.tables() || ranges.has_negative_at(Levels::of(&[PMD, PUD, PGD])))
         {
-            self.user_here_everything(cpu)
+            self.user_here_everything()
         } else {
             let levels = level_table(c);
             match SinglePass::new(ranges, levels) {
@@ -452,8 +456,11 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Deferred: entries under the loaded tag on this CPU, until the space has another one; entries
     /// on lazy CPUs, until they use the space again; entries on inactive CPUs, until they load the
     /// space again.
+    ///
+    /// Instructions: `publish`.
     #[inline(never)]
     fn user_wide_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64, ranges: &Ranges) -> Outcome {
+        cpu.issue(Op::Publish);
         let mut outcome = self.user_here_ranges(cpu, tag, ranges);
         outcome.deferred |= Deferred::LAZY_UNTIL_LOAD | Deferred::INACTIVE_UNTIL_LOAD;
         outcome
@@ -487,14 +494,15 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates ranges of the kernel that other CPUs may cache as well.
     ///
     /// Must invalidate: as `kernel_wide_page`.
+    ///
+    /// Instructions: `publish`.
     #[inline(never)]
     fn kernel_wide_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
+        cpu.issue(Op::Publish);
         self.kernel_here_ranges(cpu, ranges)
     }
 
     /// Invalidates the entries of passes over ranges of a user space that only this CPU may cache.
-    ///
-    /// Instructions: `publish`.
     #[inline]
     fn user_here_passes(
         &self,
@@ -505,9 +513,8 @@ impl<M: Configuration<Config>> Tlb<M> {
         let operations = passes.entries();
         let ceiling = self.ceiling(Space::User, Reach::Here);
         if ceiling.is_exceeded_by(operations, passes.pages()) {
-            return Outcome::over_ceiling(self.user_here_everything(cpu));
+            return Outcome::over_ceiling(self.user_here_everything());
         }
-        cpu.issue(Op::Publish);
         for pass in passes.leaves() {
             self.user_here_pass(cpu, tag, &pass);
         }
@@ -515,8 +522,6 @@ impl<M: Configuration<Config>> Tlb<M> {
     }
 
     /// Invalidates the entries of passes over ranges of the kernel that only this CPU may cache.
-    ///
-    /// Instructions: `publish`.
     #[inline]
     fn kernel_here_passes(&self, cpu: &mut impl Issue<Op>, passes: &impl Passes) -> Outcome {
         let operations = passes.entries();
@@ -524,7 +529,6 @@ impl<M: Configuration<Config>> Tlb<M> {
         if ceiling.is_exceeded_by(operations, passes.pages()) {
             return Outcome::over_ceiling(self.kernel_here_everything(cpu));
         }
-        cpu.issue(Op::Publish);
         for pass in passes.leaves() {
             self.kernel_here_pass(cpu, &pass);
         }
@@ -556,12 +560,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Must invalidate: leaf entries under the space's tag, on this CPU.
     ///
     /// Deferred: entries under the loaded tag on this CPU, until the space has another one.
-    ///
-    /// Instructions: `publish`.
     #[inline(never)]
-    fn user_here_everything(&self, cpu: &mut impl Issue<Op>) -> Outcome {
+    fn user_here_everything(&self) -> Outcome {
         let mut outcome = Outcome::NOTHING;
-        cpu.issue(Op::Publish);
         // The caller has interrupts off.
         outcome.deferred |= Deferred::TAG_UNTIL_RENEWAL;
         outcome
@@ -574,9 +575,12 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Deferred: entries under the loaded tag on this CPU, until the space has another one; entries
     /// on lazy CPUs, until they use the space again; entries on inactive CPUs, until they load the
     /// space again.
+    ///
+    /// Instructions: `publish`.
     #[inline(never)]
     fn user_wide_everything(&self, cpu: &mut impl Issue<Op>) -> Outcome {
-        let mut outcome = self.user_here_everything(cpu);
+        cpu.issue(Op::Publish);
+        let mut outcome = self.user_here_everything();
         outcome.deferred |= Deferred::LAZY_UNTIL_LOAD | Deferred::INACTIVE_UNTIL_LOAD;
         outcome
     }
@@ -585,10 +589,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Must invalidate: leaf entries under no tag (global), on this CPU.
     ///
-    /// Instructions: `publish`, `invtlb_global`.
+    /// Instructions: `invtlb_global`.
     #[inline(never)]
     fn kernel_here_everything(&self, cpu: &mut impl Issue<Op>) -> Outcome {
-        cpu.issue(Op::Publish);
         cpu.issue(Op::InvtlbGlobal);
         Outcome::NOTHING
     }
@@ -596,8 +599,11 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates all entries of the kernel that other CPUs may cache as well.
     ///
     /// Must invalidate: leaf entries under no tag (global), on this CPU and active CPUs.
+    ///
+    /// Instructions: `publish`.
     #[inline(never)]
     fn kernel_wide_everything(&self, cpu: &mut impl Issue<Op>) -> Outcome {
+        cpu.issue(Op::Publish);
         self.kernel_here_everything(cpu)
     }
 
@@ -693,21 +699,31 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     fn start(&self, cpu: &mut impl Issue<Op>, request: &Request<'_>) -> Started {
         let tag = request.tag;
         let outcome = match (request.space, request.reach) {
-            (Space::User, Reach::Here) => match request.scope {
-                Scope::Page { va, .. } => self.user_here_page(cpu, tag.value, va),
-                Scope::Ranges(ranges) => self.user_here_ranges(cpu, tag.value, ranges),
-                Scope::Everything { .. } | Scope::Teardown => self.user_here_everything(cpu),
-            },
+            (Space::User, Reach::Here) => {
+                if !request.published {
+                    cpu.issue(Op::Publish);
+                }
+                match request.scope {
+                    Scope::Page { va, .. } => self.user_here_page(cpu, tag.value, va),
+                    Scope::Ranges(ranges) => self.user_here_ranges(cpu, tag.value, ranges),
+                    Scope::Everything { .. } | Scope::Teardown => self.user_here_everything(),
+                }
+            }
             (Space::User, Reach::Wide | Reach::Given) => match request.scope {
                 Scope::Page { va, .. } => self.user_wide_page(cpu, tag.value, va),
                 Scope::Ranges(ranges) => self.user_wide_ranges(cpu, tag.value, ranges),
                 Scope::Everything { .. } | Scope::Teardown => self.user_wide_everything(cpu),
             },
-            (Space::Kernel, Reach::Here) => match request.scope {
-                Scope::Page { va, .. } => self.kernel_here_page(cpu, va),
-                Scope::Ranges(ranges) => self.kernel_here_ranges(cpu, ranges),
-                Scope::Everything { .. } | Scope::Teardown => self.kernel_here_everything(cpu),
-            },
+            (Space::Kernel, Reach::Here) => {
+                if !request.published {
+                    cpu.issue(Op::Publish);
+                }
+                match request.scope {
+                    Scope::Page { va, .. } => self.kernel_here_page(cpu, va),
+                    Scope::Ranges(ranges) => self.kernel_here_ranges(cpu, ranges),
+                    Scope::Everything { .. } | Scope::Teardown => self.kernel_here_everything(cpu),
+                }
+            }
             (Space::Kernel, Reach::Wide | Reach::Given) => match request.scope {
                 Scope::Page { va, .. } => self.kernel_wide_page(cpu, va),
                 Scope::Ranges(ranges) => self.kernel_wide_ranges(cpu, ranges),

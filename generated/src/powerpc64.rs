@@ -872,7 +872,6 @@ impl<M: Configuration<Config>> Tlb<M> {
     ) -> Outcome {
         let c = self.config.flags();
         let hinted = hint_of(c, level);
-        cpu.issue(Op::Ptesync);
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 if c.has(Config::COPROCESSORS) {
@@ -957,9 +956,9 @@ impl<M: Configuration<Config>> Tlb<M> {
         let c = self.config.flags();
         let hinted = hint_of(c, level);
         let mut outcome = Outcome::NOTHING;
+        cpu.issue(Op::Ptesync);
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
-                cpu.issue(Op::Ptesync);
                 tlbie_va(cpu, c, tag, va, level);
                 p9_erat_by_tlbie_va(cpu, c, va, level);
                 p9_stq_by_tlbie_va(cpu, c, tag, va, level);
@@ -975,7 +974,6 @@ impl<M: Configuration<Config>> Tlb<M> {
                 }
             }
         } else {
-            cpu.issue(Op::Ptesync);
             let form = if tables { RPT_RUN_BOTH } else { RPT_RUN_TLB };
             rpt_run(cpu, c, tag, va, end_of(c, va, level), hinted, form);
         }
@@ -987,7 +985,7 @@ impl<M: Configuration<Config>> Tlb<M> {
     ///
     /// Must invalidate: leaf and walk entries under the space's tag, on this CPU.
     ///
-    /// Instructions: `ptesync`, `tlbiel_va`, `tlbiel_pid1`.
+    /// Instructions: `tlbiel_va`, `tlbiel_pid1`.
     #[inline(always)]
     fn kernel_here_page(
         &self,
@@ -997,7 +995,6 @@ impl<M: Configuration<Config>> Tlb<M> {
         tables: bool,
     ) -> Outcome {
         let c = self.config.flags();
-        cpu.issue(Op::Ptesync);
         tlbiel_va(cpu, c, 0, va, level);
         if tables {
             tlbiel_pid1(cpu, 0);
@@ -1022,9 +1019,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     ) -> Outcome {
         let c = self.config.flags();
         let hinted = hint_of(c, level);
+        cpu.issue(Op::Ptesync);
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
-                cpu.issue(Op::Ptesync);
                 tlbie_va(cpu, c, 0, va, level);
                 p9_erat_by_tlbie_va(cpu, c, va, level);
                 p9_stq_by_tlbie_va(cpu, c, 0, va, level);
@@ -1036,7 +1033,6 @@ impl<M: Configuration<Config>> Tlb<M> {
                 self.kernel_here_page(cpu, va, level, tables)
             }
         } else {
-            cpu.issue(Op::Ptesync);
             let form = if tables { RPT_RUN_BOTH } else { RPT_RUN_TLB };
             rpt_run(cpu, c, 0, va, end_of(c, va, level), hinted, form);
             Outcome::NOTHING
@@ -1068,11 +1064,14 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates ranges of a user space that other CPUs may cache as well.
     ///
     /// Must invalidate and may defer: as `user_wide_page`.
+    ///
+    /// Instructions: `ptesync`.
     #[inline(never)]
     fn user_wide_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
         if c.has(Config::GTSE) && !c.has(Config::BROADCAST) {
+            cpu.issue(Op::Ptesync);
             outcome |= self.user_here_ranges(cpu, tag, ranges);
             if ranges.tables() {
                 outcome.deferred |= Deferred::INACTIVE_UNTIL_LOAD;
@@ -1119,10 +1118,13 @@ impl<M: Configuration<Config>> Tlb<M> {
     /// Invalidates ranges of the kernel that other CPUs may cache as well.
     ///
     /// Must invalidate: as `kernel_wide_page`.
+    ///
+    /// Instructions: `ptesync`.
     #[inline(never)]
     fn kernel_wide_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
         if c.has(Config::GTSE) && !c.has(Config::BROADCAST) {
+            cpu.issue(Op::Ptesync);
             self.kernel_here_ranges(cpu, ranges)
         } else {
             let levels = level_table(c);
@@ -1163,7 +1165,6 @@ impl<M: Configuration<Config>> Tlb<M> {
         if ceiling.is_exceeded_by(operations, passes.pages()) {
             return Outcome::over_ceiling(self.user_here_everything(cpu, tag, passes.tables()));
         }
-        cpu.issue(Op::Ptesync);
         if c.has(Config::GTSE) {
             if c.has(Config::COPROCESSORS) {
                 if passes.tables() {
@@ -1271,7 +1272,6 @@ impl<M: Configuration<Config>> Tlb<M> {
         if ceiling.is_exceeded_by(operations, passes.pages()) {
             return Outcome::over_ceiling(self.kernel_here_everything(cpu, passes.tables()));
         }
-        cpu.issue(Op::Ptesync);
         if passes.tables() {
             tlbiel_pid1(cpu, 0);
             if passes.walks_complete_first() {
@@ -1421,7 +1421,6 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline(never)]
     fn user_here_everything(&self, cpu: &mut impl Issue<Op>, tag: u64, tables: bool) -> Outcome {
         let c = self.config.flags();
-        cpu.issue(Op::Ptesync);
         if c.has(Config::COPROCESSORS) {
             if c.has(Config::GTSE) {
                 if c.has(Config::ISA31) {
@@ -1497,9 +1496,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     fn user_wide_everything(&self, cpu: &mut impl Issue<Op>, tag: u64, tables: bool) -> Outcome {
         let c = self.config.flags();
         let mut outcome = Outcome::NOTHING;
+        cpu.issue(Op::Ptesync);
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
-                cpu.issue(Op::Ptesync);
                 if (c.has(Config::COPROCESSORS) && c.has(Config::P9_NEST)) || tables {
                     tlbie_pid2(cpu, tag);
                 } else {
@@ -1516,7 +1515,6 @@ impl<M: Configuration<Config>> Tlb<M> {
                 }
             }
         } else {
-            cpu.issue(Op::Ptesync);
             let form = if tables {
                 RPT_SPACE_BOTH
             } else {
@@ -1535,7 +1533,6 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline(never)]
     fn kernel_here_everything(&self, cpu: &mut impl Issue<Op>, tables: bool) -> Outcome {
         let c = self.config.flags();
-        cpu.issue(Op::Ptesync);
         if c.has(Config::ISA31) {
             if tables {
                 tlbiel_pid2(cpu, 0, 0);
@@ -1561,9 +1558,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline(never)]
     fn kernel_wide_everything(&self, cpu: &mut impl Issue<Op>, tables: bool) -> Outcome {
         let c = self.config.flags();
+        cpu.issue(Op::Ptesync);
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
-                cpu.issue(Op::Ptesync);
                 if tables {
                     tlbie_pid2(cpu, 0);
                 } else {
@@ -1576,7 +1573,6 @@ impl<M: Configuration<Config>> Tlb<M> {
                 self.kernel_here_everything(cpu, tables)
             }
         } else {
-            cpu.issue(Op::Ptesync);
             let form = if tables {
                 RPT_SPACE_BOTH
             } else {
@@ -1597,7 +1593,6 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline(never)]
     fn user_here_teardown(&self, cpu: &mut impl Issue<Op>, tag: u64) -> Outcome {
         let c = self.config.flags();
-        cpu.issue(Op::Ptesync);
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
                 if c.has(Config::COPROCESSORS) {
@@ -1646,9 +1641,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline(never)]
     fn user_wide_teardown(&self, cpu: &mut impl Issue<Op>, tag: u64) -> Outcome {
         let c = self.config.flags();
+        cpu.issue(Op::Ptesync);
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
-                cpu.issue(Op::Ptesync);
                 tlbie_pid2(cpu, tag);
                 p9_erat_by_tlbie_pid0(cpu, c);
                 p9_stq_by_tlbie_unused(cpu, c, tag);
@@ -1657,7 +1652,6 @@ impl<M: Configuration<Config>> Tlb<M> {
                 self.user_here_teardown(cpu, tag)
             }
         } else {
-            cpu.issue(Op::Ptesync);
             rpt_space(cpu, c, tag, RPT_SPACE_ALL);
             Outcome::NOTHING
         }
@@ -1672,7 +1666,6 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline(never)]
     fn kernel_here_teardown(&self, cpu: &mut impl Issue<Op>) -> Outcome {
         let c = self.config.flags();
-        cpu.issue(Op::Ptesync);
         tlbiel_pid2(cpu, 0, 0);
         if !c.has(Config::ISA31) {
             cpu.issue(Op::Ptesync);
@@ -1691,9 +1684,9 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline(never)]
     fn kernel_wide_teardown(&self, cpu: &mut impl Issue<Op>) -> Outcome {
         let c = self.config.flags();
+        cpu.issue(Op::Ptesync);
         if c.has(Config::GTSE) {
             if c.has(Config::BROADCAST) {
-                cpu.issue(Op::Ptesync);
                 tlbie_pid2(cpu, 0);
                 p9_erat_by_tlbie_pid0(cpu, c);
                 p9_stq_by_tlbie_unused(cpu, c, 0);
@@ -1702,7 +1695,6 @@ impl<M: Configuration<Config>> Tlb<M> {
                 self.kernel_here_teardown(cpu)
             }
         } else {
-            cpu.issue(Op::Ptesync);
             rpt_space(cpu, c, 0, RPT_SPACE_ALL);
             Outcome::NOTHING
         }
@@ -1783,7 +1775,7 @@ impl<M: Configuration<Config>> Tlb<M> {
 
     /// Loads another address space.
     ///
-    /// Instructions: `isync`, `pid`.
+    /// Instructions: `ptesync`, `isync`, `pid`.
     #[inline]
     fn switch_to(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) {
         let c = self.config.flags();
@@ -1791,6 +1783,7 @@ impl<M: Configuration<Config>> Tlb<M> {
             if c.has(Config::GTSE) && pending != Pending::Tag {
                 self.invalidate_all(cpu);
             } else {
+                cpu.issue(Op::Ptesync);
                 let _ = self.user_here_everything(cpu, to.tag.value, true);
                 self.user_here_finish(cpu);
             }
@@ -1932,14 +1925,21 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
         let tlb = self.of_space(request.flags);
         let tag = request.tag;
         let outcome = match (request.space, request.reach) {
-            (Space::User, Reach::Here) => match request.scope {
-                Scope::Page { va, level, table } => {
-                    tlb.user_here_page(cpu, tag.value, va, level, table)
+            (Space::User, Reach::Here) => {
+                if !request.published {
+                    cpu.issue(Op::Ptesync);
                 }
-                Scope::Ranges(ranges) => tlb.user_here_ranges(cpu, tag.value, ranges),
-                Scope::Everything { tables } => tlb.user_here_everything(cpu, tag.value, tables),
-                Scope::Teardown => tlb.user_here_teardown(cpu, tag.value),
-            },
+                match request.scope {
+                    Scope::Page { va, level, table } => {
+                        tlb.user_here_page(cpu, tag.value, va, level, table)
+                    }
+                    Scope::Ranges(ranges) => tlb.user_here_ranges(cpu, tag.value, ranges),
+                    Scope::Everything { tables } => {
+                        tlb.user_here_everything(cpu, tag.value, tables)
+                    }
+                    Scope::Teardown => tlb.user_here_teardown(cpu, tag.value),
+                }
+            }
             (Space::User, Reach::Wide | Reach::Given) => match request.scope {
                 Scope::Page { va, level, table } => {
                     tlb.user_wide_page(cpu, tag.value, va, level, table)
@@ -1948,12 +1948,17 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
                 Scope::Everything { tables } => tlb.user_wide_everything(cpu, tag.value, tables),
                 Scope::Teardown => tlb.user_wide_teardown(cpu, tag.value),
             },
-            (Space::Kernel, Reach::Here) => match request.scope {
-                Scope::Page { va, level, table } => tlb.kernel_here_page(cpu, va, level, table),
-                Scope::Ranges(ranges) => tlb.kernel_here_ranges(cpu, ranges),
-                Scope::Everything { tables } => tlb.kernel_here_everything(cpu, tables),
-                Scope::Teardown => tlb.kernel_here_teardown(cpu),
-            },
+            (Space::Kernel, Reach::Here) => {
+                if !request.published {
+                    cpu.issue(Op::Ptesync);
+                }
+                match request.scope {
+                    Scope::Page { va, level, table } => tlb.kernel_here_page(cpu, va, level, table),
+                    Scope::Ranges(ranges) => tlb.kernel_here_ranges(cpu, ranges),
+                    Scope::Everything { tables } => tlb.kernel_here_everything(cpu, tables),
+                    Scope::Teardown => tlb.kernel_here_teardown(cpu),
+                }
+            }
             (Space::Kernel, Reach::Wide | Reach::Given) => match request.scope {
                 Scope::Page { va, level, table } => tlb.kernel_wide_page(cpu, va, level, table),
                 Scope::Ranges(ranges) => tlb.kernel_wide_ranges(cpu, ranges),

@@ -30,6 +30,8 @@ faults! {
     TrimsEntering,
     /// A flush looks for other CPUs in the cpumask before walkers see the change.
     LooksBeforePublish,
+    /// A flush of this CPU alone takes changes for published that are not.
+    ClaimsPublished,
     /// A flush of this CPU alone is chosen although devices have the space attached or its tag pinned.
     OverlooksDevices,
     /// A teardown is not flushed although a CPU has the space loaded lazily.

@@ -110,6 +110,7 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
             space: space.kind,
             tag: space.tag_on(here, slot, backend),
             reach: Reach::Wide,
+            published: false,
             flags: space.flags(),
             scope,
         };
@@ -185,13 +186,14 @@ impl<'a, B: Backend, C: Cpus> Flush<'a, B, C> {
             !devices && self.space.is_only_on(self.cpus, (self.cpu, self.here))
         };
         if self.course == Course::Broadcast && is_alone() {
-            if !is_back(Fault::LooksBeforePublish) {
+            if !is_back(Fault::LooksBeforePublish) && !is_back(Fault::ClaimsPublished) {
                 self.backend.publish(sink, self.space.kind);
             }
             full_barrier(Barrier::Change);
             if is_alone() {
                 self.course = Course::Here;
                 self.request.reach = Reach::Here;
+                self.request.published = !is_back(Fault::LooksBeforePublish);
                 self.ipis = IpiTargets::NONE;
             }
         }

@@ -28,6 +28,7 @@ fn request(scope: Scope<'_>) -> Request<'_> {
             global: false,
         },
         reach: Reach::Wide,
+        published: false,
         flags: SpaceFlags::NONE,
         scope,
     }

@@ -20,6 +20,7 @@ fn has_calls<B: Machine>(case: &Case<B>) -> bool {
             global: true,
         },
         reach: Reach::Wide,
+        published: false,
         flags: case.space.flags,
         scope: Scope::Everything { tables: true },
     };

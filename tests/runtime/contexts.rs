@@ -47,6 +47,7 @@ fn request(space: Space, tag: Tag) -> Request<'static> {
         space,
         tag,
         reach: Reach::Here,
+        published: false,
         flags: SpaceFlags::NONE,
         scope: Scope::Everything { tables: true },
     }

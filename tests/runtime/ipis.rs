@@ -30,6 +30,7 @@ fn some_request_does(backend: &impl Backend) -> bool {
                     global: true,
                 },
                 reach: Reach::Wide,
+                published: false,
                 flags,
                 scope,
             };

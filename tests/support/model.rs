@@ -91,6 +91,7 @@ impl<B: Backend + Send + Sync + 'static> Model<B> {
                 global: !per_cpu && tags.global.is_some(),
             },
             reach: Reach::Wide,
+            published: false,
             flags: new.flags,
             scope: Scope::Everything { tables: true },
         });
@@ -190,6 +191,7 @@ impl<B: Backend + Send + Sync + 'static> Model<B> {
             space: Space::User,
             tag: Tag::default(),
             reach: Reach::Wide,
+            published: false,
             flags: space.flags(),
             scope: Scope::Teardown,
         };

@@ -237,6 +237,7 @@ pub fn env(machine: Machine, global: bool, ranges: Ranges) -> Env {
         tag,
         walk: ranges.tables(),
         teardown: false,
+        published: false,
         change: Changing::default(),
         page: (0, Level(0)),
         ranges,

@@ -37,6 +37,7 @@ pub struct Encoder {
 pub struct Routine {
     pub body: Vec<Stmt>,
     pub parameters: Vec<Var>,
+    pub takes_sink: bool,
 }
 
 impl<'a> Emit<'a> {

@@ -12,7 +12,7 @@ impl Emit<'_> {
     pub(super) fn start(&self) -> Vec<Stmt> {
         let cases = SPACES.into_iter().flat_map(|space| {
             let reaches = self.reaches(space).into_iter();
-            reaches.map(move |(reach, case)| Case::new(case, self.start_of(space, reach)))
+            reaches.map(move |(reach, case)| Case::new(case, self.begin_and_start(space, reach)))
         });
         let of = Expr::Tuple(vec!["request.space".into(), "request.reach".into()]);
         let outcome = of.matched(cases.collect());
@@ -26,6 +26,30 @@ impl Emit<'_> {
         let takes_tag = Uses::of(&body).var(Var::Tag);
         let tag = takes_tag.then(|| Stmt::Let(Var::Tag.word(), "request.tag".into()));
         tlb.into_iter().chain(tag).chain(body).collect()
+    }
+
+    /// Returns the start of a flush, and what a flush of this CPU alone issues before it: to publish the changes, unless that was done.
+    fn begin_and_start(&self, space: Space, reach: Reach) -> Expr {
+        let start = self.start_of(space, reach);
+        let begin = Shape::Begin(space);
+        if reach != Reach::Here || !self.acts(begin) {
+            return start;
+        }
+        let begin = self.inlined(begin).unwrap_or_else(|| {
+            let call = self.call(self.receiver(), begin, &Var::expr);
+            vec![Stmt::Do(call)]
+        });
+        let is_published = Expr::from("request.published");
+        let begin = Expr::If(vec![(is_published.not(), begin)], Vec::new());
+        Expr::Block(vec![Stmt::Do(begin), Stmt::Value(start)])
+    }
+
+    /// Returns the body of a shape that needs nothing but the sink.
+    pub(super) fn inlined(&self, shape: Shape) -> Option<Vec<Stmt>> {
+        let plan = self.plans.get(shape)?;
+        let routine = self.routine_of(plan);
+        let is_short = routine.parameters.is_empty() && routine.body.len() == 1;
+        is_short.then(|| routine.body.clone())
     }
 
     /// Returns the start of a flush by its scope.

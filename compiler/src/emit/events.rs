@@ -36,7 +36,10 @@ impl Emit<'_> {
         let parameters = std::iter::once(Var::Cpu).chain(parameters.iter().copied());
         let parameters: Vec<Var> = parameters.collect();
         let taken = self.parameters(shape);
-        let is_used = |var: Var| acts && (var == Var::Cpu || taken.contains(&var));
+        let is_used = |var: Var| match var {
+            Var::Cpu => self.takes_sink(shape),
+            _ => acts && taken.contains(&var),
+        };
         let unused = parameters.iter().filter(|var| !is_used(**var));
         let unused: Vec<Expr> = unused.map(|var| var.name().into()).collect();
         let unused = match unused.as_slice() {

@@ -90,6 +90,10 @@ impl Emit<'_> {
             Shape::Invalidate => "Makes table entries invalid.".to_owned(),
             Shape::Replace => "Replaces table entries.".to_owned(),
             Shape::MoreRights => "Gives table entries more rights.".to_owned(),
+            Shape::Begin(s) => format!(
+                "Makes changes of entries of {} visible, for a flush of this CPU alone.",
+                of(s)
+            ),
             Shape::Folding(..) | Shape::IpiTargets(_) => String::new(),
         };
         text.push_str(&self.effects(plan));

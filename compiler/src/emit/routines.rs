@@ -4,6 +4,7 @@
 //! outcome; another returns what it defers, if any of its branches defers something.
 
 use std::rc::Rc;
+use std::slice;
 
 use tlbc_runtime::request::{Reach, Space};
 
@@ -42,6 +43,7 @@ fn name(shape: Shape) -> String {
         Shape::Everything(space, reach) => of("everything", space, reach),
         Shape::Teardown(space, reach) => of("teardown", space, reach),
         Shape::Finish(space, reach) => of("finish", space, reach),
+        Shape::Begin(space) => of("begin", space, Reach::Here),
         Shape::IpiTargets(_) => "ipi_targets".to_owned(),
         Shape::Change => "change_entry".to_owned(),
         Shape::Invalidate => "invalidate_entries".to_owned(),
@@ -118,6 +120,12 @@ impl Emit<'_> {
         plan.map_or_else(Vec::new, |plan| self.routine_of(plan).parameters.clone())
     }
 
+    /// Returns whether the routine of a shape issues something itself, or calls one that does.
+    pub(super) fn takes_sink(&self, shape: Shape) -> bool {
+        let plan = self.plans.get(shape).filter(|_| self.acts(shape));
+        plan.is_some_and(|plan| self.routine_of(plan).takes_sink)
+    }
+
     /// Returns a call of a shape; `argument` returns the value of a parameter.
     pub(super) fn call(
         &self,
@@ -131,7 +139,8 @@ impl Emit<'_> {
             (Var::Tag, Some(tag)) => number(tag),
             _ => argument(parameter),
         });
-        let arguments = std::iter::once(Var::Cpu.expr()).chain(arguments);
+        let sink = self.takes_sink(shape).then(|| Var::Cpu.expr());
+        let arguments = sink.into_iter().chain(arguments);
         Expr::from(receiver).method(self.routine_name(shape), arguments)
     }
 
@@ -141,7 +150,9 @@ impl Emit<'_> {
             let stores = plan.shape == Shape::Change && self.model.change.plain_store.value;
             let is_value = matches!(plan.shape, Shape::Folding(..));
             let is_served = self.served_by(plan.shape).0 != plan.shape;
-            let is_other = is_value || is_served || self.is_in_trait(plan.shape);
+            let is_inlined =
+                matches!(plan.shape, Shape::Begin(_)) && self.inlined(plan.shape).is_some();
+            let is_other = is_value || is_served || is_inlined || self.is_in_trait(plan.shape);
             self.acts(plan.shape) && !stores && !is_other
         };
         let methods = self.plans.iter().filter(is_method);
@@ -167,9 +178,8 @@ impl Emit<'_> {
         } else {
             None
         };
-        let parameters = [Var::Cpu]
-            .into_iter()
-            .chain(routine.parameters.iter().copied());
+        let sink = routine.takes_sink.then_some(Var::Cpu);
+        let parameters = sink.into_iter().chain(routine.parameters.iter().copied());
         Item::from(Function {
             docs: self.introduction(plan),
             attributes: vec![inline],
@@ -190,7 +200,12 @@ impl Emit<'_> {
         let uses = Uses::of(&body);
         let parameters = uses.free_vars().filter(|it| *it != Var::Cpu);
         let parameters = parameters.collect();
-        let routine = Rc::new(Routine { body, parameters });
+        let takes_sink = uses.var(Var::Cpu);
+        let routine = Rc::new(Routine {
+            body,
+            parameters,
+            takes_sink,
+        });
         let mut routines = self.routines.borrow_mut();
         routines.insert(plan.shape, Rc::clone(&routine));
         routine
@@ -264,14 +279,14 @@ pub(super) fn returns_outcome(shape: Shape) -> bool {
 /// Returns statements after the definitions of what they use, each after those that it uses itself.
 fn with_definitions(plan: &Plan, mut body: Vec<Stmt>) -> Vec<Stmt> {
     // What is added first is the first value.
-    let first = match body.first() {
-        Some(Stmt::Do(Expr::Binary(to, "|=", value))) if **to == Var::Outcome.expr() => {
-            Some(Stmt::Let(Var::Outcome.mutable(), (**value).clone()))
-        }
-        _ => None,
-    };
-    if let Some(first) = first {
-        body[0] = first;
+    let first = body
+        .iter_mut()
+        .find(|it| Uses::of(slice::from_ref(it)).var(Var::Outcome));
+    if let Some(first) = first
+        && let Stmt::Do(Expr::Binary(to, "|=", value)) = first
+        && **to == Var::Outcome.expr()
+    {
+        *first = Stmt::Let(Var::Outcome.mutable(), (**value).clone());
     }
     let mut define = |name: CodeWord, var: Var, value: &dyn Fn() -> Expr| {
         if Uses::of(&body).var(var) {

@@ -113,6 +113,7 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
             Shape::Replace => self.written(Self::replace)?,
             Shape::MoreRights => self.written(Self::give_more_rights)?,
             Shape::Publish(space) => self.publish_new(space),
+            Shape::Begin(space) => self.begin(space)?,
             Shape::Switch => self.switch(),
             Shape::LoadTag => self.load_tag()?,
             Shape::ReturnToUser => self.return_to_user(),
@@ -195,15 +196,18 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
                 continue;
             }
             let here = Node::Call(shape(space, Reach::Here));
-            match shape(space, reach) {
-                Shape::Passes(..) | Shape::Pass(..) | Shape::Folding(..) => {}
-                Shape::Finish(..) => nodes.push(here),
+            let deferred = match shape(space, reach) {
+                Shape::Passes(..) | Shape::Pass(..) | Shape::Folding(..) => continue,
+                Shape::Finish(..) => {
+                    nodes.push(here);
+                    continue;
+                }
                 // Inactive CPUs get an IPI as well.
-                Shape::Teardown(..) if context.global_tag => nodes.push(here),
-                _ => nodes.push(seq([Some(here), self.deferred_on_others(space)]
-                    .into_iter()
-                    .flatten())),
-            }
+                Shape::Teardown(..) if context.global_tag => None,
+                _ => self.deferred_on_others(space),
+            };
+            let steps = [self.begin(space), Some(here), deferred];
+            nodes.push(seq(steps.into_iter().flatten()));
         }
         either(nodes)
     }
@@ -236,6 +240,28 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
         Node::Publish {
             barrier: self.publisher(context.agents()),
         }
+    }
+
+    /// Publishes the changes of a request, unless [`Shape::Begin`] does so.
+    pub(super) fn publish_request(&self, context: &PlanContext<'_>) -> Option<Node> {
+        let begins = context.reach == Reach::Here && self.begins_apart(context);
+        (!begins).then(|| self.publish(context))
+    }
+
+    /// Publishes the changes of a flush of this CPU alone, if it has a barrier for that alone.
+    pub(super) fn begin(&mut self, space: Space) -> Option<Node> {
+        let context = self.context(space, Reach::Here, true);
+        self.begins_apart(&context).then(|| self.publish(&context))
+    }
+
+    /// Returns whether a barrier publishes changes that no instruction follows: one that both need is issued once.
+    fn begins_apart(&self, context: &PlanContext<'_>) -> bool {
+        let is_followed = |barrier| {
+            let mut invalidates = self.model.invalidates.iter();
+            invalidates.any(|it| it.follows.is_some_and(|at| at.value == barrier))
+        };
+        let publisher = self.publisher(context.agents());
+        publisher.is_some_and(|barrier| !is_followed(barrier))
     }
 
     /// Returns the barrier of the smallest reach that makes stores visible to these walkers.
@@ -300,8 +326,10 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
             .map(|candidates| (candidates.as_slice(), issued(candidates)));
         let (steps, _) = self.in_turn(context, parts);
         let steps = guarded(context, seq(steps));
-        seq([self.publish(context), steps]
+        seq(self
+            .publish_request(context)
             .into_iter()
+            .chain([steps])
             .chain(self.requires(context, part)))
     }
 

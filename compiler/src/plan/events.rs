@@ -57,19 +57,21 @@ impl PlanBuilder<'_, '_> {
 
     /// Invalidates everything of user spaces after the loads, where the definition says so: no tag tells the entries of
     /// the previous space apart.
-    fn flush_after_load(&self) -> Option<Node> {
-        let whole = [
-            Node::Call(Shape::Everything(Space::User, Reach::Here)),
-            Node::Call(Shape::Finish(Space::User, Reach::Here)),
-        ];
-        self.model.switch_flushes(self.machine).then(|| seq(whole))
+    fn flush_after_load(&mut self) -> Option<Node> {
+        let flushes = self.model.switch_flushes(self.machine);
+        flushes.then(|| self.whole_flush())
+    }
+
+    /// Flushes everything of a user space on this CPU.
+    fn whole_flush(&mut self) -> Node {
+        let flush =
+            [Shape::Everything, Shape::Finish].map(|of| Node::Call(of(Space::User, Reach::Here)));
+        seq(self.begin(Space::User).into_iter().chain(flush))
     }
 
     /// Flushes everything of a space that is about to be loaded. Instructions for the loaded tag would act on
     /// another space, so others are used.
     fn flush_before_load(&mut self) -> Node {
-        let user = Shape::Everything(Space::User, Reach::Here);
-        let finish = Shape::Finish(Space::User, Reach::Here);
         let demand = Demand {
             extent: DemandExtent::Everything,
             ..LEAF_AND_WALK
@@ -91,7 +93,7 @@ impl PlanBuilder<'_, '_> {
                 let steps = [self.publish(&entering)].into_iter().chain(steps);
                 guarded(&entering, seq(steps))
             }
-            _ => seq([Node::Call(user), Node::Call(finish)]),
+            _ => self.whole_flush(),
         }
     }
 

@@ -33,6 +33,9 @@ pub enum Shape {
     Everything(Space, Reach),
     /// All entries of the space, and the root entry of its tag.
     Teardown(Space, Reach),
+    /// Publication of the changes, before a flush that has the reach [`Reach::Here`] starts. The runtime may have published them
+    /// already, by `Publish`.
+    Begin(Space),
     /// The CPUs to send an IPI.
     IpiTargets(Space),
     /// Completion of a flush.
@@ -71,6 +74,7 @@ impl Shape {
             | Shape::Pass(space, _, _)
             | Shape::Everything(space, _)
             | Shape::Teardown(space, _)
+            | Shape::Begin(space)
             | Shape::IpiTargets(space)
             | Shape::Publish(space)
             | Shape::Finish(space, _) => space,
@@ -99,7 +103,8 @@ impl Shape {
             | Shape::Teardown(_, reach)
             | Shape::Finish(_, reach) => reach,
             Shape::IpiTargets(_) | Shape::Publish(_) => Reach::Wide,
-            Shape::Change
+            Shape::Begin(_)
+            | Shape::Change
             | Shape::Invalidate
             | Shape::Replace
             | Shape::MoreRights

@@ -143,6 +143,7 @@ fn shapes() -> impl Iterator<Item = Shape> {
         .chain(of(Shape::Everything))
         .chain(of(Shape::Teardown))
         .chain(of(Shape::Finish))
+        .chain(spaces.into_iter().map(Shape::Begin))
         .chain(spaces.into_iter().map(Shape::IpiTargets))
         .chain(spaces.into_iter().map(Shape::Publish))
         .chain([

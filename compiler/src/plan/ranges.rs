@@ -187,7 +187,7 @@ impl<'m> PlanBuilder<'m, '_> {
         required: Node,
     ) -> Node {
         let stages = Staged::of(chosen.all()).stages();
-        let mut steps = vec![self.publish(context)];
+        let mut steps: Vec<Node> = self.publish_request(context).into_iter().collect();
         let mut open: Vec<usize> = Vec::new();
         for stage in 0..stages {
             let candidates: Vec<&Candidate> =

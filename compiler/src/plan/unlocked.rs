@@ -21,7 +21,10 @@ use crate::model::{Config, Machine, Model, Need, Which};
 /// Returns what is issued without the lock that it needs: each instruction once, with the first machine.
 pub fn diagnose(model: &Model, needs: &Needs, plans: &Plans) -> Vec<Diagnostic> {
     let of_this_cpu = |shape: &Shape| {
-        let flush = !matches!(shape, Shape::IpiTargets(_) | Shape::Publish(_));
+        let flush = !matches!(
+            shape,
+            Shape::Begin(_) | Shape::IpiTargets(_) | Shape::Publish(_)
+        );
         flush && shape.reach() == Reach::Here
     };
     let mut found: Vec<(Config, usize, &'static str)> = Vec::new();

@@ -15,7 +15,7 @@ use super::ask::{Ask, What};
 use super::effect::{Cell, Path};
 use super::events;
 use super::failure::{Failure, Rule};
-use super::machine::{Partial, every_path};
+use super::machine::{Partial, Question, every_path};
 use super::proof::{Part, Proof, Row};
 use super::reading::{Later, Reading};
 use super::run::Execution;
@@ -145,6 +145,15 @@ impl Flush<'_> {
     fn path(&self, machine: &Partial<'_>, ask: &Ask) -> Vec<Failure> {
         let levels = self.facts.level_table(machine);
         let mut run = Execution::new(self.facts, self.plans, machine, ask, levels);
+        let begin = Shape::Begin(self.space);
+        if self.reach == Reach::Here && self.plans.get(begin).is_some() {
+            let is_published = machine.is(Question::Published);
+            run.shape(if is_published {
+                Shape::Publish(self.space)
+            } else {
+                begin
+            });
+        }
         let planned = run.shape(self.shape(ask, machine, self.reach))
             & run.shape(Shape::Finish(self.space, self.reach));
         let steps = run.steps;

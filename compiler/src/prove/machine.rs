@@ -21,6 +21,8 @@ pub enum Question {
     GreatestLimit(usize),
     /// Whether the tag of the space means the same on every CPU.
     GlobalTag,
+    /// Whether the changes of the request were published to everything that may walk the tables.
+    Published,
     /// Whether the request takes more operations than the ceiling permits. Both answers are followed for every request, so the
     /// number of operations has no influence on what is proved.
     AboveCeiling,
@@ -111,7 +113,7 @@ impl Partial<'_> {
                 let limit = &self.model.limits[limit];
                 answer == 0 || limit.least != limit.most
             }
-            Question::GlobalTag | Question::AboveCeiling => true,
+            Question::GlobalTag | Question::Published | Question::AboveCeiling => true,
         }
     }
 

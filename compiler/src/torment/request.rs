@@ -49,6 +49,8 @@ pub struct RequestTags {
 pub struct Request {
     pub space: Space,
     pub reach: Reach,
+    /// Whether the changes were published before the flush, which knows it.
+    pub published: bool,
     /// Whether the tag means the same space on every CPU.
     pub global_tag: bool,
     pub tags: RequestTags,
@@ -111,6 +113,7 @@ impl Hardware<'_> {
         let mut request = Request {
             space,
             reach,
+            published: false,
             global_tag,
             tags,
             what: What::Teardown,
@@ -129,6 +132,7 @@ impl Hardware<'_> {
             3 if self.has_negative() => self.new_entries(&mut request, rng),
             _ => self.ranges(&mut request, rng),
         }
+        request.published = reach == Reach::Here && rng.bool();
         Some(request)
     }
 

@@ -94,14 +94,8 @@ impl<'m> Bench<'m> {
     /// Returns the instructions of a request in words, one a line.
     pub fn words(&self, request: &Request) -> Vec<String> {
         let (shape, env) = self.asked(request);
-        let reach = request.reach;
         let model = &self.planned.model;
-        let effects = flush(
-            model,
-            &self.planned.plans,
-            shape(request.space, reach),
-            &env,
-        );
+        let effects = self.flush(request, shape(request.space, request.reach), &env);
         let renewal = self.renewal(&effects[0], &env);
         let ops = effects.iter().chain(&renewal).flat_map(|it| &it.ops);
         let steps = ops.filter_map(|op| crate::trace::step(model, self.config, op, None));
@@ -112,7 +106,7 @@ impl<'m> Bench<'m> {
     fn script(&self, request: &Request) -> Result<Script<'m>, NotExecuted> {
         let (shape, env) = self.asked(request);
         let Analysis { model, plans } = self.planned;
-        let [mut start, finish] = flush(model, plans, shape(request.space, request.reach), &env);
+        let [mut start, finish] = self.flush(request, shape(request.space, request.reach), &env);
         start
             .ops
             .extend(self.renewal(&start, &env).into_iter().flat_map(|it| it.ops));
@@ -131,6 +125,7 @@ impl<'m> Bench<'m> {
                 tag: of_cpu(value),
                 root: Root::of_tag(of_cpu(other), SpaceFlags::NONE),
                 config: without_devices(model, self.config),
+                published: false,
                 ..env.clone()
             };
             let [mut start, finish] = flush(model, plans, shape(request.space, Reach::Here), &env);
@@ -159,6 +154,17 @@ impl<'m> Bench<'m> {
         })
     }
 
+    /// Returns what the CPU issues that flushes: to publish the changes, if it does so before, then the start and the end of the flush.
+    fn flush(&self, request: &Request, shape: Shape, env: &Env) -> [Effects; 2] {
+        let Analysis { model, plans } = self.planned;
+        let [mut start, finish] = flush(model, plans, shape, env);
+        if request.published {
+            let publish = interpret(model, plans, Shape::Publish(request.space), env);
+            start.ops.splice(0..0, publish.ops);
+        }
+        [start, finish]
+    }
+
     /// Returns the load of a new tag, if the start of a flush was left to it.
     fn renewal(&self, started: &Effects, env: &Env) -> Option<Effects> {
         interpret::renewal(&self.planned.model, &self.planned.plans, started, env)
@@ -178,6 +184,7 @@ impl<'m> Bench<'m> {
             tag,
             walk: true,
             teardown: false,
+            published: request.published,
             change: Changing::default(),
             page: (0, Level(0)),
             ranges: Ranges::new(),

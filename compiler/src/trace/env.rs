@@ -83,6 +83,8 @@ pub struct Env {
     pub walk: bool,
     /// Whether the space is torn down.
     pub teardown: bool,
+    /// Whether the changes were published to everything that may walk the tables.
+    pub published: bool,
     /// How entries change, for `Change`.
     pub change: Changing,
     /// The one entry, for `Page`.

@@ -22,6 +22,7 @@ pub(super) fn env(query: &Query) -> Env {
         tag: query.tag,
         walk: false,
         teardown: false,
+        published: false,
         change: Changing::default(),
         page: (0, Level(0)),
         ranges: Ranges::new(),

@@ -32,9 +32,14 @@ pub fn check_length(instructions: usize) -> Result<(), String> {
     ))
 }
 
-/// Interprets the plan of a flush, and then the plan that completes it.
+/// Interprets the plan of a flush, and then the plan that completes it. A flush of this CPU alone publishes the changes first, if
+/// the environment does not say that this was done.
 pub fn flush(model: &Model, plans: &Plans, shape: Shape, env: &Env) -> [Effects; 2] {
-    let start = interpret(model, plans, shape, env);
+    let mut start = interpret(model, plans, shape, env);
+    if shape.reach() == Reach::Here && !env.published {
+        let begin = interpret(model, plans, Shape::Begin(shape.space()), env);
+        start.ops.splice(0..0, begin.ops);
+    }
     let env = Env {
         steps: start.steps,
         ..env.clone()

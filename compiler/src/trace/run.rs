@@ -193,14 +193,14 @@ impl<'a> TraceRun<'a> {
         let reach = self.reach();
         let (shape, mut env) = self.flush_of(what, env(self.query));
         let kinds = self.kinds(what);
-        let [start, finish] = self.issued(shape, reach, &env);
         let flush_ipis = match reach {
             Reach::Wide => flush_ipis(self.model, self.plans, self.query.space, &env),
             Reach::Here | Reach::Given => {
-                self.look_for_others(what);
+                env.published = self.look_for_others(what);
                 IpiTargets::NONE
             }
         };
+        let [start, finish] = self.issued(shape, reach, &env);
         self.flushed(what, &start, &env, flush_ipis);
         self.did(&start, &env, &kinds);
         if let Some(renewal) = self.renewal(&start, &env) {
@@ -270,13 +270,14 @@ impl<'a> TraceRun<'a> {
     }
 
     /// Publishes the changes before a flush of this CPU alone, where instructions could reach every CPU: the runtime looks for
-    /// other CPUs after that. Adds a note if it never flushes for one CPU alone.
-    fn look_for_others(&mut self, what: FlushedEntries<'_>) {
+    /// other CPUs after that. Returns whether it does so. Adds a note if the runtime never flushes for one CPU alone.
+    fn look_for_others(&mut self, what: FlushedEntries<'_>) -> bool {
         if !is_ever_local(self.model, self.plans, self.query) {
-            return self.note(
+            self.note(
                 "instructions reach every CPU, and other CPUs or devices use the tables: the runtime flushes as with \
                  `--cpus others`",
             );
+            return false;
         }
         // No CPU loads a space that ends, or its tag before everything is flushed.
         let is_teardown = matches!(what, FlushedEntries::Teardown)
@@ -284,9 +285,11 @@ impl<'a> TraceRun<'a> {
                 .model
                 .tags_with_generations(self.query.config)
                 .any(|tag| !tag.per_cpu.value);
-        if !is_teardown && !are_interrupted(self.model, self.plans, self.query) {
+        let looks = !is_teardown && !are_interrupted(self.model, self.plans, self.query);
+        if looks {
             self.event(Shape::Publish(self.query.space), |_| {});
         }
+        looks
     }
 
     /// Adds a note, once.

@@ -288,6 +288,8 @@ pub trait Backend {
     fn handle(&self, cpu: &mut impl Issue<Self::Op>, request: &Request<'_>) -> Deferred {
         let here = Request {
             reach: Reach::Here,
+            // By the CPU that sent the request, if at all.
+            published: false,
             flags: request.flags.without(Self::sender_only()),
             ..*request
         };

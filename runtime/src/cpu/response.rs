@@ -122,6 +122,7 @@ impl<S: CpuMask> CpuTlb<S> {
                 global: of_slot.is_none(),
             },
             reach: Reach::Here,
+            published: false,
             flags: SpaceFlags::NONE,
             scope: Scope::Everything { tables: true },
         };
@@ -182,6 +183,7 @@ mod tests {
                 space: Space::User,
                 tag: Tag { value: 40, global },
                 reach: Reach::Wide,
+                published: false,
                 flags: SpaceFlags::NONE,
                 scope,
             },

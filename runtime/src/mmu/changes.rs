@@ -220,6 +220,7 @@ impl<P: Platform> Mmu<P> {
                 space: space.kind,
                 tag: space.tag_on(here, space.slot_on(here), &*backend),
                 reach: Reach::Here,
+                published: false,
                 flags: space.flags().without(P::Backend::sender_only()),
                 scope: ranges.scope(backend.levels()),
             };

@@ -117,7 +117,8 @@ impl SpaceFlags {
 ///
 /// # Context
 ///
-/// The caller has stored the changes and need not have published them: the backend issues the instructions that make them visible.
+/// The caller has stored the changes and need not have published them: the backend issues the instructions that make them visible,
+/// unless [`published`](Self::published) says that this was done.
 /// The caller does not move to another CPU between start and finish. Interrupts are off during each of them if
 /// [`Facts::interrupts_off`](crate::Facts) says so.
 #[derive(Debug, Clone, Copy)]
@@ -128,6 +129,9 @@ pub struct Request<'a> {
     pub tag: Tag,
     /// The agents that may have cached the entries.
     pub reach: Reach,
+    /// Whether this CPU has published the changes with [`Backend::publish`](crate::Backend::publish). Only a flush of this CPU alone
+    /// ([`Reach::Here`]) asks for it.
+    pub published: bool,
     /// The flags of the space.
     pub flags: SpaceFlags,
     /// The entries.

@@ -22,6 +22,7 @@ fn issued<B: Backend>(backend: &B, apart: usize) -> usize {
             global: true,
         },
         reach: Reach::Wide,
+        published: false,
         flags: SpaceFlags::NONE,
         scope: ranges.scope(backend.levels()),
     };

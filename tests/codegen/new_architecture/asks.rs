@@ -44,6 +44,7 @@ fn flush(space: Space, reach: Reach, scope: Scope<'_>) {
         space,
         tag: TAG,
         reach,
+        published: false,
         flags: SpaceFlags::NONE,
         scope,
     };

@@ -162,7 +162,7 @@ fn faulty_renewals_are_detected() {
     let published = with(RENEW, &edits);
     let unpublished = |node: &Node| matches!(node, Node::Publish { .. }).then(nothing).flatten();
     assert_eq!(
-        broken(&published, whole, unpublished),
+        broken(&published, Shape::Begin(Space::User), unpublished),
         Some(Rule::Published)
     );
 }

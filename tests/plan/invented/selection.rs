@@ -90,7 +90,7 @@ fn the_sender_may_use_what_needs_the_lock() {
     invalidate all "all"#;
     let arch = with(NEGATIVE, &[(r#"invalidate all "all"#, mine)]);
     let whole = Ask::event(Event::Everything);
-    issues(&arch, "", &whole, &["order", "order", "mine 0x42", "wait"]);
+    issues(&arch, "", &whole, &["order", "mine 0x42", "wait"]);
     let switch = Ask::event(Event::Switch(Pending::Tag));
     let loads = ["order", "space 0x42", "wait", "root 0x42000040000000"];
     issues(&arch, "", &switch, &loads);

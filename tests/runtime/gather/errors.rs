@@ -337,6 +337,7 @@ fn an_impossible_level_flushes_everything<B: Backend<Op: Debug> + Copy>(backend:
                 global: true,
             },
             reach: Reach::Wide,
+            published: false,
             flags: new.flags,
             scope,
         };

@@ -184,7 +184,6 @@ fn arm64_loads_the_user_views_tag_and_defers_nothing() {
     cpus.unmap(0, &process, &table, 0);
     let page = [
         "cpu 0: dsb_ishst", // before the look whether another CPU has run the space
-        "cpu 0: dsb_nshst",
         "cpu 0: vale1 page=0x2000000000001",
         "cpu 0: vale1 page=0x3000000000001",
         "cpu 0: dsb_nsh",

@@ -119,19 +119,33 @@ impl Asked<'_> {
     }
 
     /// Compares a flush: its start, its end, and what an interrupted CPU does. The runtime gives CPUs to calls only where
-    /// there are calls.
+    /// there are calls, and publishes changes only before a flush of one CPU.
     pub fn flush(&mut self, space: Space, reach: Reach, scope: Scope<'_>) {
         let has_calls = self.plans.get(Shape::Page(space, Reach::Given)).is_some();
         if reach == Reach::Given && !has_calls {
             return;
         }
+        self.flush_published(false, (space, reach), scope);
+        if reach == Reach::Here {
+            self.flush_published(true, (space, reach), scope);
+        }
+    }
+
+    fn flush_published(
+        &mut self,
+        published: bool,
+        (space, reach): (Space, Reach),
+        scope: Scope<'_>,
+    ) {
         let request = Request {
             space,
             tag: self.env.tag,
             reach,
+            published,
             flags: space_flags(self.model, self.env.config),
             scope,
         };
+        self.env.published = published;
         self.env.walk = request.tables();
         self.env.teardown = matches!(scope, Scope::Teardown);
         let shape = |reach| match scope {
@@ -183,6 +197,7 @@ impl Asked<'_> {
 
         // An interrupted CPU flushes for itself alone, under its own tag.
         self.env.tag.global = false;
+        self.env.published = false;
         let config = self.env.config;
         self.env.config.features &= !self.tlb.sender_only().0;
         let flushed = flush(self.model, self.plans, shape(Reach::Here), &self.env);
@@ -278,6 +293,7 @@ pub fn env(config: Config, limits: &[u64], tag: Tag) -> Env {
         tag,
         walk: false,
         teardown: false,
+        published: false,
         change: Changing::default(),
         page: (0, Level(0)),
         ranges: Ranges::new(),

@@ -103,6 +103,7 @@ knobs! {
     trim_after: "the cpumask is trimmed by what is loaded after the flush", FaultPlace::Runtime(Fault::TrimsAfterFlush);
     trim_entering: "a CPU that enters the cpumask is trimmed", FaultPlace::Runtime(Fault::TrimsEntering);
     publish_late: "the cpumask is read before the change is published", FaultPlace::Runtime(Fault::LooksBeforePublish);
+    publish_claimed: "a local flush takes changes for published that are not", FaultPlace::Runtime(Fault::ClaimsPublished);
     no_wait: "a sender does not wait for one of the CPUs", FaultPlace::Runtime(Fault::WaitsForOneLess);
     flush_interrupted: "a flush that sends a message can be interrupted", FaultPlace::Runtime(Fault::FlushesInterrupted);
     ack_unread: "a message is acknowledged before it is read", FaultPlace::Runtime(Fault::AcknowledgesUnread);

@@ -255,7 +255,7 @@ impl<K: ToyKind> Backend for Toy<K> {
         } else {
             Where::Everywhere
         };
-        if K::PUBLISHES {
+        if K::PUBLISHES && !request.published {
             cpu.issue(Op::Publish);
         }
         Self::drop_named(cpu, request, at);

@@ -123,6 +123,12 @@ fn looking_for_other_cpus_before_walkers_see_the_change_is_found() {
 }
 
 #[test]
+fn a_local_flush_of_what_is_not_published_is_found() {
+    let test = change_and_attach::<Broadcast>;
+    finds(Full, Fault::ClaimsPublished, "ForeignPage", test);
+}
+
+#[test]
 fn without_attach_waits() {
     let test = change_and_attach::<Writer>;
     fails(Full, Barrier::AttachWaits, "ForeignPage", test);
