@@ -5,9 +5,10 @@
 
 use crate::rustc::{run, rustc, with_unstable, write};
 use crate::workspace::scratch;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A compiler that has `core` for a target.
 pub struct Target {
@@ -30,8 +31,12 @@ impl Target {
 /// # Errors
 /// The reason why there is none.
 pub fn find(target: &str) -> Result<Target, String> {
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _guard = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    // One test compiles `core` for a target, and the others that need it wait.
+    static TARGETS: Mutex<BTreeMap<String, Arc<Mutex<()>>>> = Mutex::new(BTreeMap::new());
+    let mut targets = TARGETS.lock().unwrap_or_else(PoisonError::into_inner);
+    let one_at_a_time = Arc::clone(targets.entry(target.to_owned()).or_default());
+    drop(targets);
+    let _guard = one_at_a_time.lock().unwrap_or_else(PoisonError::into_inner);
     let compilers = compilers();
     let found = |rustc: &PathBuf, name: &str, core| Target {
         rustc: rustc.clone(),

@@ -14,18 +14,24 @@ use tlbc_runtime::sync::{Barrier, begin_counters_at, leave_out};
 pub enum Depth {
     /// All of them.
     Full,
+    /// All of them takes minutes: those with at most five preemptions, unless [`EVERYTHING`] is set.
+    Long,
     /// Those with at most this many preemptions.
     Preemptions(usize),
 }
+
+/// The environment variable that makes tests explore all interleavings of two CPUs, however long that takes.
+const EVERYTHING: &str = "TLBC_ALL_INTERLEAVINGS";
 
 fn explore(depth: Depth, test: impl Fn() + Send + Sync + 'static) {
     let mut builder = loom::model::Builder::new();
     builder.max_branches = 20_000;
     builder.preemption_bound = match depth {
         Depth::Full => None,
+        Depth::Long => std::env::var_os(EVERYTHING).is_none().then_some(5),
         Depth::Preemptions(most) => Some(most),
     };
-    block(matches!(depth, Depth::Preemptions(_)));
+    block(builder.preemption_bound.is_some());
     let executions = Arc::new(AtomicUsize::new(0));
     let begun = std::time::Instant::now();
     builder.check({

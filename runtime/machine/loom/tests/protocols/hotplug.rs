@@ -4,7 +4,7 @@ use tlbc_machine_loom::toys::{Slots, ToyKind, Untagged};
 use tlbc_runtime::Current;
 use tlbc_runtime::sync::Barrier;
 
-use crate::check::{Depth::Full, fails, holds};
+use crate::check::{Depth::Full, Depth::Long, fails, holds};
 use crate::kernel::{Layout, World};
 
 /// CPU 1, which runs in a space, goes offline while CPU 0 unmaps a page of it.
@@ -23,8 +23,8 @@ fn unmap_and_offline<K: ToyKind>() {
 
 #[test]
 fn a_cpu_goes_offline_while_it_is_sent_a_message() {
-    holds(Full, unmap_and_offline::<Slots>);
-    holds(Full, unmap_and_offline::<Untagged>);
+    holds(Long, unmap_and_offline::<Slots>);
+    holds(Long, unmap_and_offline::<Untagged>);
 }
 
 #[test]

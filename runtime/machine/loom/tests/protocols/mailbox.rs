@@ -4,7 +4,7 @@ use tlbc_machine_loom::toys::{Slots, ToyKind, Untagged};
 use tlbc_runtime::Current;
 use tlbc_runtime::sync::Barrier;
 
-use crate::check::{Depth::Full, Depth::Preemptions, RACE, fails, holds};
+use crate::check::{Depth::Full, Depth::Long, Depth::Preemptions, RACE, fails, holds};
 use crate::kernel::{Handle, World};
 
 /// Runs these functions on CPU 0 and CPU 1, both of which run in a space.
@@ -96,7 +96,7 @@ fn unmap_twice<K: ToyKind>() {
 
 #[test]
 fn an_outbox_is_used_again() {
-    holds(Full, send_twice::<Slots>);
+    holds(Long, send_twice::<Slots>);
     holds(Preemptions(4), unmap_twice::<Slots>);
 }
 
