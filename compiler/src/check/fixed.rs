@@ -11,7 +11,7 @@ use crate::model::{Model, OperandPlace};
 const REGISTERS: &str = include_str!("../../registers.txt");
 
 /// Returns whether two names mean the same register.
-fn is_same(target_arch: &str, a: &str, b: &str) -> bool {
+pub fn is_same(target_arch: &str, a: &str, b: &str) -> bool {
     let lines = REGISTERS.lines().filter(|line| !line.starts_with('#'));
     let one_register = |line: &str| {
         let mut words = line.split_whitespace();

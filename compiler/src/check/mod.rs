@@ -9,13 +9,16 @@
 //! One rule is one function, and has one code.
 
 mod alike;
+mod assembled;
 mod bits;
 mod caches;
 mod carried;
 pub(crate) mod configs;
+mod encodings;
 mod errata;
 mod features;
 mod fixed;
+mod forms;
 mod instructions;
 mod kernel;
 mod levels;
@@ -101,7 +104,8 @@ const RULES: &[ModelRule] = &[
     whole(carried::entries_written),
     whole(carried::compared),
     stated(alike::instructions),
-    stated(alike::forms),
+    whole(alike::overlapping),
+    stated(forms::numbers),
     stated(fixed::registers),
     whole(publish::published),
     whole(levels::numbers),

@@ -142,7 +142,8 @@ impl<'m> Hardware<'m> {
             match it.forms.iter().find(is) {
                 Some(form) if form.requires.holds(self.config) => {
                     let fixed = self.fixed_bits(&it.template);
-                    // Of several with these bits, the one that fixes most of them is meant.
+                    // Several with these bits have one effect, except that one of them may drop nothing (E0410). That is the
+                    // workaround whose operands are fixed, and it has the weaker effect.
                     if found.is_none_or(|(most, _)| fixed > most) {
                         found = Some((fixed, Act::Invalidate { index, form, with }));
                     }

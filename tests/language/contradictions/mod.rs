@@ -14,6 +14,7 @@ mod instructions;
 mod kernel;
 mod narrow;
 mod operands;
+mod overlapping;
 mod physical;
 mod rust;
 mod settings;
