@@ -85,7 +85,7 @@ pub enum Leaves {
 /// How the walk entries of unlinked tables are invalidated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub enum Walks {
-    /// An instruction invalidates those above the address that it names.
+    /// An instruction invalidates those of every level above the address that it names.
     #[default]
     Named,
     /// An instruction invalidates all walk entries, for any address: one instruction is enough.

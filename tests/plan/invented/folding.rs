@@ -2,7 +2,11 @@
 
 use super::with;
 use tlbc::prove::prove;
-use tlbc_tests::requests::X86_64;
+use tlbc_runtime::level::Level;
+use tlbc_runtime::request::{Extent, Ranges};
+use tlbc_tests::requests::{X86_64, ranges_on};
+
+const REFILL: &str = include_str!("definitions/refill.arch");
 
 /// An instruction for runs of pages beside the one for a page of x86-64.
 const RUN: &str = r#"operand pages 64 bits { FIELDS }
@@ -48,4 +52,34 @@ fn a_run_may_be_of_one_level() {
         "leaf at level of run of 1..16 entries at pte, pmd, pud",
     );
     proves(("change {", &run));
+}
+
+/// One instruction for the walk entries of an address serves the unlinked tables of all levels above it.
+#[test]
+fn tables_of_two_levels_take_one_instruction() {
+    let space = "    invalidate space \"space {number}\" {";
+    let walks = "    invalidate walks \"walks {address}, {number}\" {
+        per \"Refill manual, 4.4\";
+        drops walk of one page, this tag;
+        where self;
+        at once;
+    }
+";
+    let ceiling = ("ceiling limit(entries) operations", "ceiling 8 operations");
+    let entries = "    limit entries  \"Most entries that are flushed one by one\" 1..64;\n";
+    let walks = (space, &*format!("{walks}{space}"));
+    let arch = with(REFILL, &[walks, ceiling, (entries, "")]);
+    let unlinked = |upper: u64| {
+        let mut ranges = Ranges::new();
+        ranges.leaf(Level(0), Extent::new(0x4000_0000, 0x1000));
+        ranges.walk(Level(1), Extent::new(0x4000_0000, 0x20_0000));
+        ranges.walk(Level(2), Extent::new(upper, 0x4000_0000));
+        ranges_on(&arch, "walker", ranges)
+    };
+    let walks = |address: u64| format!("walks address={address:#x} number=0x42");
+    let order = || "publish".to_owned();
+    let page = || "page address=0x40000000 number=0x42".to_owned();
+    assert_eq!(unlinked(0x4000_0000), [order(), walks(0x4000_0000), page()]);
+    let two = [order(), walks(0x4000_0000), walks(0x8000_0000), page()];
+    assert_eq!(unlinked(0x8000_0000), two);
 }

@@ -200,7 +200,8 @@ impl Many {
         named
     }
 
-    /// Adds a pass over the walk entries of each level, unless a pass over leaf entries invalidates them as well.
+    /// Adds a pass over the walk entries of each level, unless a pass over leaf entries, or over walk entries of a lower level,
+    /// invalidates them as well.
     fn name_walks(
         &mut self,
         sorted: &Sorted,
@@ -212,19 +213,27 @@ impl Many {
         // Leaf entries of one pass must not be invalidated while a walk entry that another pass invalidates can still be used
         // to fill them again.
         let apart = !folding.joint || sorted.subtree && self.leaf > 1;
+        let mut walked = [Extent::EMPTY; LEVELS];
         for ((level, &extent), facts) in Level::all().zip(&sorted.walk).zip(levels) {
             let shift = facts.shift;
             if extent.is_empty() || shift == 0 {
                 continue;
             }
             let rounded = extent.rounded(shift);
-            if !apart && self.take(named, level, rounded, shift, all) || all && self.walk > 0 {
+            // An instruction invalidates those of every level above the address that it names.
+            let is_named = |within: &Extent| all || within.rounded(shift).contains(rounded);
+            if !apart && self.take(named, level, rounded, shift, all)
+                || walked.iter().take(self.walk).any(is_named)
+            {
                 continue;
             }
-            let Some(slot) = self.walks.get_mut(self.walk) else {
+            let (Some(place), Some(slot)) =
+                (self.walks.get_mut(self.walk), walked.get_mut(self.walk))
+            else {
                 break;
             };
-            *slot = Pass {
+            *slot = rounded;
+            *place = Pass {
                 start: rounded.start,
                 entries: if all { 1 } else { rounded.entries(shift) },
                 stride: level,

@@ -146,6 +146,26 @@ fn walk_entries_have_passes_of_their_own_where_leaf_and_walk_entries_take_two_in
     assert!(apart.leaves().all(|pass| !pass.walk));
 }
 
+/// One instruction invalidates the walk entries of every level above its address.
+#[test]
+fn walk_entries_above_an_unlinked_entry_take_no_pass() {
+    let passes = |upper: Extent| {
+        let mut ranges = Ranges::new();
+        ranges.walk(Level(1), Extent::new(0x4000_0000, 0x20_0000));
+        ranges.walk(Level(2), upper);
+        let passes = SortedPasses::new(&ranges, &PAIRED, Folding::new(Walks::Named));
+        first_two(passes.walks().map(|pass| (pass.stride, pass.entries)))
+    };
+    let lower = Some((Level(1), 1));
+    let one = Extent::new(0x4000_0000, 0x4000_0000);
+    assert_eq!(passes(one), (lower, None));
+    // Of two upper entries only one has a named address.
+    let two = Extent::new(0x4000_0000, 0x8000_0000);
+    assert_eq!(passes(two), (lower, Some((Level(2), 2))));
+    let other = Extent::new(0, 0x4000_0000);
+    assert_eq!(passes(other), (lower, Some((Level(2), 1))));
+}
+
 #[test]
 fn no_leaves_wait_for_walk_entries_where_there_are_none() {
     let mut ranges = Ranges::new();
