@@ -6,10 +6,12 @@
 use super::kernel::{conds_of_tags, shared};
 use super::physical::table_bits;
 use super::{all_drops, compares_tag, fields_of, tags_in};
-use crate::model::{AddressSelector, Cond, Drops, Invalidate, Machine, Model, Source, Space};
+use crate::model::{
+    AddressSelector, Cond, Drops, Invalidate, LevelSel, Machine, Model, Source, Space,
+};
 use crate::source::Span;
 use tlbc_facts::clause::RunUnit;
-use tlbc_runtime::level::Level;
+use tlbc_runtime::level::{Level, Levels};
 
 /// Returns the log2 of the bytes of a table entry.
 fn entry_shift(model: &Model) -> u32 {
@@ -131,6 +133,7 @@ pub fn joined(model: &Model, it: &Invalidate, level: usize) -> Option<u32> {
             stride: RunUnit::Entries(levels),
             ..
         } => levels.contains(only),
+        AddressSelector::OnePage => drops_at(drops, only),
         _ => true,
     };
     let is_served = match it.writes_entry {
@@ -139,6 +142,16 @@ pub fn joined(model: &Model, it: &Invalidate, level: usize) -> Option<u32> {
     };
     let covered = || model.caches.covered(level);
     is_served.then(|| if joins(it, level) { covered() } else { 0 })
+}
+
+/// Returns whether a clause drops entries of a level, given that level or not.
+fn drops_at(drops: &Drops, level: Level) -> bool {
+    let kinds = [drops.leaf, drops.walk, drops.negative].into_iter();
+    let mut levels = kinds.flatten().map(|selected| match selected {
+        LevelSel::Only(levels) => levels,
+        LevelSel::Any | LevelSel::Hint | LevelSel::AboveHint | LevelSel::Given => Levels::ALL,
+    });
+    levels.any(|levels| levels.contains(level))
 }
 
 /// Returns whether an instruction drops translations one by one at a level, and nothing else: neighbouring entries
