@@ -9,18 +9,18 @@
 use std::rc::Rc;
 
 use tlbc_facts::cells::Cells;
-use tlbc_facts::clause::{MaxCount, RunUnit};
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::Level;
 use tlbc_runtime::request::passes::Leaves;
 use tlbc_runtime::request::{Reach, Space};
 
+use super::addressing::Addressing;
 use super::context::PlanContext;
 use super::drops::Primitive;
 use super::ir::Issue;
 use super::symbolic::outcomes;
 use crate::model::flags::KnownFlags;
-use crate::model::{AddressSelector, Amount, Drops, Instr, LevelSel, Source, UNLIMITED, Value};
+use crate::model::{AddressSelector, Amount, Drops, Instr, Source, Value};
 
 /// How a candidate is carried out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -53,26 +53,6 @@ impl How {
             How::InvalidateOtherTags | How::DeferView | How::RenewTag => None,
         }
     }
-}
-
-/// The addresses of a candidate.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Addressing {
-    /// One address.
-    One,
-    /// A run of addresses.
-    Run {
-        /// The smallest count.
-        least: u64,
-        /// The largest count.
-        most: MaxCount,
-        /// What is counted.
-        stride: RunUnit,
-        /// The operand that has the count.
-        operand: usize,
-    },
-    /// All addresses.
-    Everything,
 }
 
 /// One origin to invalidate entries.
@@ -216,7 +196,7 @@ impl PlanContext<'_> {
             .collect()
     }
 
-    fn clauses(&self, primitive: Primitive) -> &[Drops] {
+    pub fn clauses(&self, primitive: Primitive) -> &[Drops] {
         &self.model.invalidates[primitive.invalidate].forms[primitive.form].drops
     }
 
@@ -225,9 +205,11 @@ impl PlanContext<'_> {
         let candidates: Vec<Candidate> = match origin {
             CandidateOrigin::Issue(primitive) => {
                 let views = self.views_given(primitive, local).into_iter();
-                views
-                    .filter_map(|view| self.issue(primitive, view))
-                    .collect()
+                let views = views.flat_map(|view| {
+                    let addressings = self.addressings(primitive).into_iter();
+                    addressings.map(move |addressing| self.issue(primitive, view, addressing))
+                });
+                views.collect()
             }
             CandidateOrigin::Sets(primitive) => {
                 let views = self.views_given(primitive, local).into_iter();
@@ -275,13 +257,20 @@ impl PlanContext<'_> {
         }
     }
 
-    /// Returns an instruction that is issued once. It does not count for a cache of which it invalidates one set of
-    /// several.
-    fn issue(&self, primitive: Primitive, view: Option<usize>) -> Option<Candidate> {
+    /// Returns an instruction that is issued once, for addresses of a clause. It does not count for a cache of which it
+    /// invalidates one set of several, nor for other addresses than it names.
+    fn issue(
+        &self,
+        primitive: Primitive,
+        view: Option<usize>,
+        addressing: Addressing,
+    ) -> Candidate {
         let it = &self.model.invalidates[primitive.invalidate];
         let drops = self.clauses(primitive);
         let one_set = self.sets(drops) == Amount::Stated(1);
-        let counts = |which: &AddressSelector| one_set || *which != AddressSelector::OneSet;
+        let counts = |which: &AddressSelector| {
+            addressing.names(which) && (one_set || *which != AddressSelector::OneSet)
+        };
         let cells = |hint| self.drops(primitive, drops, view, hint, counts);
         let everywhere = |which: &AddressSelector| {
             let all = [AddressSelector::Everything, AddressSelector::OneSet];
@@ -293,14 +282,13 @@ impl PlanContext<'_> {
                 .iter()
                 .any(|f| f.value == Value::Source(Source::Hint))
         });
-        let addressing = self.addressing(it.template.operands.as_slice(), drops)?;
-        Some(Candidate {
+        Candidate {
             how: How::Issue(primitive),
             space: self.space,
             view,
             tag: self.fixed_tag(),
             addressing,
-            leaves: self.leaves(addressing, drops),
+            leaves: self.leaves_of(addressing, drops),
             stage: 0,
             cells: cells(None).into(),
             hinted: if takes_hint {
@@ -315,7 +303,7 @@ impl PlanContext<'_> {
             before: it.follows.map(|at| at.value),
             after: self.done_after(primitive.invalidate),
             workarounds: self.workarounds(Instr::Invalidate(primitive.invalidate)),
-        })
+        }
     }
 
     /// Returns a loop over the sets of a cache; none if the cache has one set. It counts for what its instructions
@@ -324,10 +312,10 @@ impl PlanContext<'_> {
         let drops = self.clauses(primitive);
         let count = self.sets(drops);
         let (_, most) = count.range(&self.model.limits);
-        let one = self.issue(primitive, view)?;
-        if count == Amount::Stated(1) || one.addressing != Addressing::Everything {
+        if count == Amount::Stated(1) || self.addressings(primitive) != [Addressing::Everything] {
             return None;
         }
+        let one = self.issue(primitive, view, Addressing::Everything);
         let of_set = |which: &AddressSelector| *which == AddressSelector::OneSet;
         let cells: Rc<[Cells]> = self.drops(primitive, drops, view, None, of_set).into();
         Some(Candidate {
@@ -364,63 +352,6 @@ impl PlanContext<'_> {
             })
         };
         Level::all().filter(hinted).collect()
-    }
-
-    fn addressing(&self, operands: &[usize], drops: &[Drops]) -> Option<Addressing> {
-        let counting = operands
-            .iter()
-            .copied()
-            .find(|&operand| self.model.operands[operand].names.is_some());
-        let mut addressing = Addressing::Everything;
-        for d in drops {
-            let of_clause = match d.which.value {
-                AddressSelector::OnePage => Addressing::One,
-                AddressSelector::Run {
-                    least,
-                    most,
-                    stride,
-                } => Addressing::Run {
-                    least,
-                    most,
-                    stride,
-                    operand: counting?,
-                },
-                AddressSelector::Everything
-                | AddressSelector::OneSet
-                | AddressSelector::Subtree => continue,
-            };
-            // A machine is not asked for features that make no difference.
-            if addressing != of_clause && d.when.holds(self.machine) {
-                addressing = of_clause;
-            }
-        }
-        Some(addressing)
-    }
-
-    /// Returns which leaf entries of levels above that of the pass an instruction invalidates without a hint. Entries between
-    /// two addresses are those that lie there whole, and a pass names many where they take no more instructions.
-    fn leaves(&self, addressing: Addressing, drops: &[Drops]) -> Leaves {
-        if drops.iter().any(|d| d.leaf == Some(LevelSel::Given)) {
-            return Leaves::Apart;
-        }
-        let Addressing::Run {
-            stride: RunUnit::Entries(levels),
-            most,
-            operand,
-            ..
-        } = addressing
-        else {
-            return Leaves::Named;
-        };
-        let names = self.model.operands[operand].names.as_ref();
-        let mut pages = self.model.leaf_levels().iter();
-        if !names.is_some_and(|names| names.any) {
-            Leaves::Named
-        } else if most == MaxCount::Count(UNLIMITED) && pages.all(|level| levels.contains(level)) {
-            Leaves::Whole
-        } else {
-            Leaves::Apart
-        }
     }
 }
 

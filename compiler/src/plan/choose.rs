@@ -14,7 +14,8 @@ use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::request::Reach;
 use tlbc_runtime::request::passes::Leaves;
 
-use super::candidates::{Addressing, Candidate, Variant};
+use super::addressing::Addressing;
+use super::candidates::{Candidate, Variant};
 use super::context::{ContextKey, PlanContext};
 use super::demand::{Demand, DemandExtent};
 use super::search::{self, Rank};

@@ -11,7 +11,8 @@ use tlbc_runtime::agents::Agents;
 use tlbc_runtime::request::Space;
 use tlbc_runtime::request::passes::Leaves;
 
-use super::candidates::{Addressing, Candidate, How};
+use super::addressing::Addressing;
+use super::candidates::{Candidate, How};
 use super::context::PlanContext;
 use crate::model::{AddressSelector, CachedKind, LevelSel, Machine, Model, Source, Value};
 

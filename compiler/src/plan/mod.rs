@@ -4,6 +4,7 @@
 //! diagnostic for every required flush that nothing covers in some configuration. Holds: each path of each tree
 //! covers what it has to invalidate, and is the least by the selection rule of the language reference.
 
+mod addressing;
 mod alternatives;
 mod builder;
 pub mod candidates;

@@ -10,8 +10,9 @@ use tlbc_facts::clause::{CacheSet, MaxCount, RunUnit};
 use tlbc_runtime::level::Levels;
 use tlbc_runtime::request::passes::{Folding, Leaves, Walks};
 
+use super::addressing::Addressing;
 use super::builder::PlanBuilder;
-use super::candidates::{Addressing, Candidate};
+use super::candidates::Candidate;
 use super::choose::{Choice, wanted};
 use super::context::PlanContext;
 use super::demand::{Demand, DemandExtent, LEAF, LEAF_AND_WALK, WALK};

@@ -13,8 +13,9 @@ use tlbc_runtime::level::Levels;
 use tlbc_runtime::request::Space;
 use tlbc_runtime::request::passes::Leaves;
 
+use super::addressing::Addressing;
 use super::builder::PlanBuilder;
-use super::candidates::{Addressing, Candidate, How};
+use super::candidates::{Candidate, How};
 use super::choose::held;
 use super::context::PlanContext;
 use super::deferrals::can_keep;

@@ -9,7 +9,8 @@ use std::collections::BTreeSet;
 
 use tlbc_facts::cells::Cells;
 
-use super::candidates::{Addressing, Candidate, Variant};
+use super::addressing::Addressing;
+use super::candidates::{Candidate, Variant};
 use super::demand::DemandExtent;
 use crate::model::flags::KnownFlags;
 

@@ -13,7 +13,8 @@ use tlbc_facts::clause::{CacheSet, TagSelector};
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::Levels;
 
-use super::candidates::{Addressing, Candidate, How};
+use super::addressing::Addressing;
+use super::candidates::{Candidate, How};
 use super::choose::{Choice, held};
 use super::context::PlanContext;
 use super::demand::Demand;

@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 
 use rustc_hash::FxHashSet;
 
+use super::addressing::Addressing;
 use super::builder::PlanBuilder;
-use super::candidates::{Addressing, Candidate};
+use super::candidates::Candidate;
 use super::choose::{Chooser, useful, wanted};
 use super::context::PlanContext;
 use super::demand::{Demand, DemandExtent, LEAF, LEAF_AND_WALK, WALK, negative_too};

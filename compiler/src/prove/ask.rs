@@ -61,7 +61,7 @@ impl What {
                 all.push(Self::Unlinked(level, None, MANY));
             }
             for below in Level::all().filter(|below| *below < level) {
-                all.extend([1, MANY].map(|tables| Self::Unlinked(level, Some(below), tables)));
+                all.extend([1, 2, MANY].map(|tables| Self::Unlinked(level, Some(below), tables)));
                 all.extend([1, 2].map(|tables| Self::Live(level, below, tables)));
                 all.push(Self::LiveMixed(level, below));
                 all.push(Self::Last(level, below));
