@@ -39,10 +39,13 @@ pub(super) struct MatrixCommand {
     #[arg(long, conflicts_with = "brief")]
     costs: bool,
 
-    /// How wide the text may be; cells are wrapped, and machines that do not fit follow in another table
-    #[arg(long, value_name = "COLUMNS", default_value_t = 160)]
-    width: u16,
+    /// How wide the text may be; cells are wrapped, and machines that do not fit follow in another table [default: 160]
+    #[arg(long, value_name = "COLUMNS")]
+    width: Option<u16>,
 }
+
+/// How wide the text is unless that is given.
+const WIDTH: usize = 160;
 
 #[derive(Clone, Copy, ValueEnum)]
 enum MatrixFormat {
@@ -53,6 +56,10 @@ enum MatrixFormat {
 
 impl MatrixCommand {
     pub(super) fn run(&self, color: bool) -> Result<CommandResult, Trouble> {
+        if self.width.is_some() && !matches!(self.format, MatrixFormat::Text) {
+            let message = "--width: only `--format text` has lines of a width";
+            return Err(Trouble(message.into()));
+        }
         let (compiled, analyses) = self.definitions.planned()?;
         if compiled.has_errors() {
             return Ok(self.definitions.findings(&compiled, color));
@@ -63,7 +70,7 @@ impl MatrixCommand {
             Matrix::new(&analyses, self.brief)
         };
         Ok(CommandResult::Good(match self.format {
-            MatrixFormat::Text => text(&table, usize::from(self.width)),
+            MatrixFormat::Text => text(&table, self.width.map_or(WIDTH, usize::from)),
             MatrixFormat::Markdown => markdown(&table, self.brief),
             MatrixFormat::Html => html(&table),
         }))

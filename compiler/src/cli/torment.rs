@@ -18,6 +18,10 @@ mod progress;
 #[cfg(feature = "torment")]
 mod runtime;
 
+/// The options of plans alone. What requires `--runtime`, which conflicts with them, is not reported beside them unless it
+/// conflicts with them too.
+const OF_PLANS: [&str; 4] = ["plans", "hardware", "machines", "requests"];
+
 /// Runs what is issued on hostile hardware
 #[derive(clap::Args)]
 #[command(after_help = "\
@@ -95,17 +99,17 @@ pub(super) struct Torment {
     runtime: bool,
 
     /// How many schedules of the whole runtime
-    #[arg(long, value_name = "N", default_value_t = 1000, requires = "runtime")]
+    #[arg(long, value_name = "N", default_value_t = 1000, requires = "runtime", conflicts_with_all = OF_PLANS)]
     schedules: u64,
 
     /// How many CPUs run the whole runtime
-    #[arg(long, value_name = "N", default_value_t = 2, requires = "runtime", value_parser = clap::value_parser!(u64).range(1..=8))]
+    #[arg(long, value_name = "N", default_value_t = 2, requires = "runtime", conflicts_with_all = OF_PLANS, value_parser = clap::value_parser!(u64).range(1..=8))]
     cpus: u64,
 
     /// Put each known fault of the runtime, of plans, of operands and of the kernel back, and show by which seed it is found; or
     /// only those whose name contains this; the failure of a single one is shown
     #[cfg(feature = "torment")]
-    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "", requires = "runtime")]
+    #[arg(long, value_name = "NAME", num_args = 0..=1, default_missing_value = "", requires = "runtime", conflicts_with_all = OF_PLANS)]
     knobs: Option<String>,
 
     /// Draw a failure: a lane for each CPU, and time running down
@@ -113,11 +117,11 @@ pub(super) struct Torment {
     svg: Option<PathBuf>,
 
     /// Write the small programs and schedule of a failure of the whole runtime
-    #[arg(long, value_name = "FILE", requires = "runtime")]
+    #[arg(long, value_name = "FILE", requires = "runtime", conflicts_with_all = OF_PLANS)]
     save: Option<PathBuf>,
 
     /// Run the programs and the schedule of a file that --save wrote, with the same machine and knob
-    #[arg(long, value_name = "FILE", requires = "runtime", conflicts_with_all = ["seed", "schedules", "cpus", "save"])]
+    #[arg(long, value_name = "FILE", requires = "runtime", conflicts_with_all = OF_PLANS, conflicts_with_all = ["seed", "schedules", "cpus", "save", "features", "errata", "geometry", "limit"])]
     replay: Option<PathBuf>,
 
     #[command(flatten)]

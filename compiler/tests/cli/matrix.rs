@@ -179,6 +179,14 @@ fn html_is_escaped() {
 }
 
 #[test]
+fn only_text_has_a_width() {
+    for format in ["markdown", "html"] {
+        let run = tlbc(&root(), &["matrix", "--format", format, "--width", "80"]);
+        assert_eq!((run.code, &*run.stdout), (Some(2), ""), "{format}");
+    }
+}
+
+#[test]
 fn errors_and_missing_files() {
     let run = tlbc_reading(&root(), &["matrix", "-"], b"arch m { frobnicate; }");
     assert_eq!((run.code, run.stdout.as_str()), (Some(1), ""));

@@ -174,6 +174,31 @@ fn a_failure_of_plans_names_the_line_of_the_definition() {
     assert!(has("the CPU that flushes") && has("by an erratum"));
 }
 
+/// What is about the whole runtime is refused where the plans run, whatever else is given.
+#[test]
+fn options_of_the_runtime_are_refused_for_plans() {
+    let file = "archdefs/x86_64.arch";
+    for of_plans in [
+        "--machines 1",
+        "--requests 1",
+        "--hardware archdefs/arm64.arch",
+        "--plans",
+    ] {
+        for of_runtime in [
+            "--cpus 3",
+            "--schedules 2",
+            "--save x",
+            "--replay x",
+            "--knobs",
+        ] {
+            let options = of_plans.split(' ').chain(of_runtime.split(' '));
+            let options: Vec<&str> = ["torment", file].into_iter().chain(options).collect();
+            let run = tlbc(&root(), &options);
+            assert_eq!((run.code, &*run.stdout), (Some(2), ""), "{options:?}");
+        }
+    }
+}
+
 /// What cannot be tried is an error, and no success.
 #[test]
 fn nothing_tried_is_no_success() {

@@ -125,8 +125,17 @@ fn no_option_is_dropped() {
         "--change unmap --defer",
         "--defer",
         "--pending tag",
+        "--tag 0x7000",
         "--cpus self",
         "--cpus others",
+    ];
+    // Of these, one would be ignored.
+    let apart = [
+        "--pending tag --cpus others",
+        "--tables-freed --below-live --mapped",
+        "--below-live --mapped",
+        "--defer --mapped",
+        "--defer --tables-freed",
     ];
     // Default values change nothing.
     let usual = |what: &str, how: &str| how == "--cpus self" && !what.contains("event");
@@ -145,6 +154,9 @@ fn no_option_is_dropped() {
             let with = run(how);
             let refused = with.code == Some(2);
             assert!(refused || with.stdout != plain.stdout, "{what} {how}");
+        }
+        for how in apart {
+            assert_eq!(run(how).code, Some(2), "{what} {how}");
         }
     }
 }

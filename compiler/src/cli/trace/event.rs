@@ -100,6 +100,18 @@ impl TraceCommand {
                     .into(),
             ));
         }
+        let without_tag = match event {
+            EventName::CpuOnline => {
+                Some("--event cpu-online: no space is loaded, so there is no --tag")
+            }
+            EventName::Publish => Some(
+                "--event publish: new entries are published for every tag, so there is no --tag",
+            ),
+            _ => None,
+        };
+        if let Some(message) = without_tag.filter(|_| self.tag.is_some()) {
+            return Err(Trouble(message.into()));
+        }
         let nothing = |event, of: &str| match self.pending {
             PendingName::None => Ok(event),
             _ => Err(Trouble(of.to_owned())),

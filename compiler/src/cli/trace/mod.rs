@@ -19,6 +19,9 @@ use crate::plan::Plans;
 use crate::source::Files;
 use crate::trace::{Event, Query, explained, is_ever_local, show, trace};
 
+// An option that `requires` another one is not reported without it if that one conflicts with an option that is given, so it
+// conflicts with the same options.
+
 /// The options that describe a `--range`.
 const OF_ENTRIES: [&str; 8] = [
     "range",
@@ -89,7 +92,7 @@ pub(super) struct TraceCommand {
     tables_freed: bool,
 
     /// The tables were unlinked while all entries below them are still valid: they were moved, or are shared
-    #[arg(long, requires = "tables_freed")]
+    #[arg(long, requires = "tables_freed", conflicts_with_all = ["mapped", "change"])]
     below_live: bool,
 
     /// The entries became valid where there were none
@@ -105,7 +108,7 @@ pub(super) struct TraceCommand {
     change: Option<ChangeName>,
 
     /// The flush of the change may be deferred: no other CPU has the space loaded
-    #[arg(long, requires = "change")]
+    #[arg(long, requires = "change", conflicts_with_all = ["tables_freed", "mapped", "stored"])]
     defer: bool,
 
     /// The whole space is unmapped, with its tables
@@ -121,7 +124,7 @@ pub(super) struct TraceCommand {
     event: Option<EventName>,
 
     /// The flush that was deferred until this switch or return to user code
-    #[arg(long, value_enum, value_name = "WHAT", requires = "event", conflicts_with_all = ["everything", "teardown"], conflicts_with_all = OF_REQUESTS, default_value_t = PendingName::None)]
+    #[arg(long, value_enum, value_name = "WHAT", requires = "event", conflicts_with_all = ["everything", "teardown", "cpus"], conflicts_with_all = OF_REQUESTS, default_value_t = PendingName::None)]
     pending: PendingName,
 
     /// The entries belong to the kernel instead of a user space
