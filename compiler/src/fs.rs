@@ -44,6 +44,10 @@ pub enum FileError {
     NoDefinitions(PathBuf),
     /// A directory where one definition is read.
     Directory(PathBuf),
+    /// Something else where a directory with results is or would be.
+    NotDirectory(PathBuf),
+    /// Several files or directories that could not be read.
+    Several(Vec<FileError>),
     /// A file that is not generated, where a generated one is to be written.
     NotGenerated(PathBuf),
     /// No path was given, and the default directory does not exist.
@@ -68,6 +72,15 @@ impl fmt::Display for FileError {
             Self::NoDefinitions(path) => {
                 write!(f, "no *.{EXTENSION} file in directory {}", path.display())
             }
+            Self::NotDirectory(path) => write!(
+                f,
+                "{} is there already, and is no directory\n  name the directory of the files that are written",
+                path.display()
+            ),
+            Self::Several(all) => {
+                let all: Vec<String> = all.iter().map(ToString::to_string).collect();
+                f.write_str(&all.join("\n"))
+            }
             Self::Directory(path) => write!(
                 f,
                 "{} is a directory\n  name the file of one definition in it",
@@ -83,6 +96,8 @@ impl std::error::Error for FileError {
             Self::Io { error, .. } => Some(error),
             Self::NoDefinitions(_)
             | Self::Directory(_)
+            | Self::NotDirectory(_)
+            | Self::Several(_)
             | Self::NotGenerated(_)
             | Self::NoDefault(_) => None,
         }
@@ -119,31 +134,44 @@ impl DefinitionText {
 }
 
 /// Reads files, all definitions of directories, and standard input for `-`. A file that is named several times is
-/// read once.
+/// read once. What cannot be read is reported together.
 pub(crate) fn read(paths: &[PathBuf]) -> Result<Vec<DefinitionText>, FileError> {
     let mut seen = BTreeSet::new();
-    let mut sources = Vec::new();
+    let (mut sources, mut refused) = (Vec::new(), Vec::new());
     for path in paths {
         let found = if path.is_dir() {
-            definitions_in(path)?
+            definitions_in(path)
         } else {
-            vec![path.clone()]
+            Ok(vec![path.clone()])
         };
+        let found = found.unwrap_or_else(|error| {
+            refused.push(error);
+            Vec::new()
+        });
         for path in found {
             if seen.insert(path.canonicalize().unwrap_or_else(|_| path.clone())) {
-                sources.push(read_one(path)?);
+                match read_one(path) {
+                    Ok(source) => sources.push(source),
+                    Err(error) => refused.push(error),
+                }
             }
         }
     }
-    Ok(sources)
+    match refused.len() {
+        0 => Ok(sources),
+        1 => Err(refused.remove(0)),
+        _ => Err(FileError::Several(refused)),
+    }
 }
 
-/// Returns the definitions in a directory, sorted by name, without subdirectories. Names with a leading dot are
-/// skipped, because editors use them.
+/// Returns the definitions in a directory, sorted by name, without subdirectories, pipes and devices. Names with a leading
+/// dot are skipped, because editors use them.
 pub(crate) fn definitions_in(directory: &Path) -> Result<Vec<PathBuf>, FileError> {
+    // A link that leads nowhere is reported when it is read.
+    let is_readable = |path: &PathBuf| path.metadata().map_or(true, |it| it.is_file());
     let mut found: Vec<PathBuf> = list(directory)?
         .into_iter()
-        .filter(|path| path.extension().is_some_and(|e| e == EXTENSION) && !path.is_dir())
+        .filter(|path| path.extension().is_some_and(|e| e == EXTENSION) && is_readable(path))
         .filter(|path| !path.file_name().is_some_and(starts_with_dot))
         .collect();
     found.sort();
@@ -211,6 +239,10 @@ pub(crate) fn changes(
     outputs: &[Output],
     nothing_else: bool,
 ) -> Result<Vec<FileChange>, FileError> {
+    let mut there = directory.ancestors().filter(|path| path.exists());
+    if let Some(other) = there.next().filter(|path| !path.is_dir()) {
+        return Err(FileError::NotDirectory(other.to_owned()));
+    }
     let mut wanted: BTreeMap<PathBuf, &str> = BTreeMap::new();
     for output in outputs {
         wanted.insert(directory.join(&output.path), &output.text);

@@ -12,11 +12,12 @@ const TEMPLATE: &str = include_str!("../../explain/new.arch");
 /// Writes a definition to fill in: a blank for every fact, with the question beside it
 #[derive(clap::Args)]
 #[command(after_help = "\
-A blank is written ???. `tlbc check` lists the blanks that are left. No file is overwritten.
+A blank is written ???. `tlbc check` lists the blanks that are left. No file is overwritten; directories
+are created if necessary.
 
 Examples:
   tlbc new foo                              foo.arch
-  tlbc new foo --out archdefs               archdefs/foo.arch, if there is such a directory
+  tlbc new foo --out archdefs               archdefs/foo.arch, if there is such a directory; else a file archdefs
   tlbc new foo --out -                      to standard output")]
 pub(super) struct New {
     /// The name of the architecture and of its generated module

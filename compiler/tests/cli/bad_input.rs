@@ -127,6 +127,12 @@ fn paths() {
          give the PATH of a definition or of a directory with definitions; archdefs is the default\n"
     );
     assert_eq!(
+        said(&["check", "nowhere.arch", "bare", "gone.arch"]),
+        "error: cannot read nowhere.arch: No such file or directory (os error 2)\n\
+         no *.arch file in directory bare\n\
+         cannot read gone.arch: No such file or directory (os error 2)\n"
+    );
+    assert_eq!(
         said(&["check", "bare"]),
         "error: no *.arch file in directory bare\n"
     );
@@ -143,6 +149,21 @@ fn an_endless_file_is_refused() {
     let run = tlbc(Path::new("/"), &["check", "dev/zero"]);
     assert_eq!(run.code, Some(2));
     assert!(run.stderr.contains("more than 64 MiB"), "{}", run.stderr);
+}
+
+/// A pipe has no writer, and reading it would not end.
+#[test]
+#[cfg(unix)]
+fn a_pipe_in_a_directory_is_no_definition() {
+    let directory = good();
+    let pipe = directory.path().join("pipe.arch");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status();
+    assert!(made.expect("mkfifo").success());
+    let run = tlbc(directory.path(), &["check", "."]);
+    assert_eq!(
+        (run.code, &*run.stdout),
+        (Some(0), "1 definition, no errors\n")
+    );
 }
 
 /// Creates a directory with a valid definition.
@@ -166,8 +187,10 @@ fn outputs_that_cannot_be_written() {
     }
     assert_eq!(
         said,
-        "error: cannot read file/lib.rs: Not a directory (os error 20)\n\
-         error: cannot read file/below/lib.rs: Not a directory (os error 20)\n\
+        "error: file is there already, and is no directory\n  \
+         name the directory of the files that are written\n\
+         error: file is there already, and is no directory\n  \
+         name the directory of the files that are written\n\
          error: cannot read taken/x86_64.rs: Is a directory (os error 21)\n"
     );
     assert_eq!(names_in(directory.path()), ["file", "taken", "x86_64.arch"]);
