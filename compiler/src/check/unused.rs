@@ -13,6 +13,7 @@ use crate::model::{
     Under, Var,
 };
 use crate::source::Span;
+use rustc_hash::FxHashSet;
 use tlbc_facts::clause::MaxCount;
 use tlbc_runtime::level::Level;
 use tlbc_runtime::request::{Reach, Space};
@@ -54,10 +55,13 @@ pub(crate) fn never_used(
     used: &[usize],
     help: &str,
 ) -> Vec<Diagnostic> {
-    let first = |index: usize| !all[..index].iter().any(|it| it.name == all[index].name);
-    let unused = (0..all.len()).filter(|index| !used.contains(index) && first(*index));
-    let report = |index: usize| {
-        let named = all[index];
+    let used: FxHashSet<usize> = used.iter().copied().collect();
+    let mut before: FxHashSet<&str> = FxHashSet::default();
+    let unused = all.iter().enumerate().filter(|(index, named)| {
+        let is_first = before.insert(&named.name);
+        is_first && !used.contains(index)
+    });
+    let report = |(_, named): (usize, &&DefinitionName)| {
         let message = format!("the {what} `{}` is never used", named.name);
         Diagnostic::new(code, named.span, message)
             .label("defined here, and named nowhere else")

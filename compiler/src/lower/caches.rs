@@ -1,5 +1,6 @@
 //! What the machine may cache.
 
+use rustc_hash::FxHashSet;
 use tlbc_facts::clause::CacheSet;
 
 use super::scope::{Lower, of_kind};
@@ -16,12 +17,13 @@ impl Lower {
     /// Declares the caches, in the order of their `holds` statements.
     pub(super) fn declare_caches(&mut self, items: &[Item]) {
         let mut caches: Vec<DefinitionName> = Vec::new();
+        let mut known: FxHashSet<&str> = FxHashSet::default();
         let facts = of_kind!(items, Caches).flat_map(|caches| &caches.facts);
         for fact in facts {
             let CacheFact::Holds { cache, .. } = &fact.node else {
                 continue;
             };
-            if caches.iter().all(|named| named.name != cache.node) {
+            if known.insert(&cache.node) {
                 caches.push(DefinitionName {
                     name: cache.node.clone(),
                     span: cache.span,

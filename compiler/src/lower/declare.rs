@@ -1,5 +1,7 @@
 //! The names that a definition makes, entered before any of them is used, so that their order does not matter.
 
+use rustc_hash::FxHashMap;
+
 use super::scope::{Lower, of_kind};
 use crate::ast::{Ident, Item};
 use crate::codes::Code;
@@ -14,9 +16,10 @@ impl Lower {
         names: impl Iterator<Item = (&'a Ident, &'a str)>,
     ) -> Vec<DefinitionName> {
         let mut list: Vec<DefinitionName> = Vec::new();
+        let mut firsts: FxHashMap<&str, usize> = FxHashMap::default();
         for (ident, text) in names {
             let has_variable = ident.node.contains('{');
-            let first = list.iter().find(|named| named.name == ident.node);
+            let first = firsts.get(ident.node.as_str()).map(|&first| &list[first]);
             if let Some(first) = first.filter(|_| !has_variable) {
                 let twice = |span| {
                     let message = format!("the {what} `{}` is defined twice", ident.node);
@@ -37,6 +40,7 @@ impl Lower {
                         .help("give one of them another name, or join them"),
                 });
             }
+            firsts.entry(&ident.node).or_insert(list.len());
             list.push(DefinitionName {
                 name: ident.node.clone(),
                 span: ident.span,
@@ -69,9 +73,11 @@ impl Lower {
             "invalidation",
             of_kind!(items, Invalidate).map(|i| (&i.name, "")),
         );
+        let barriers = self.barriers.iter().rev().cloned();
+        let barriers: FxHashMap<String, DefinitionName> =
+            barriers.map(|it| (it.name.clone(), it)).collect();
         for invalidate in self.invalidates.clone() {
-            let barrier = self.barriers.iter().find(|b| b.name == invalidate.name);
-            if let Some(barrier) = barrier {
+            if let Some(barrier) = barriers.get(&invalidate.name) {
                 let message = format!(
                     "`{}` is the name of a barrier and of an invalidation",
                     barrier.name

@@ -11,6 +11,14 @@ use crate::model::{At, DefinitionName, Domain, Feature, Geometry, Known, Level, 
 use crate::source::Span;
 use crate::spelling::nearest;
 
+/// The names of agents that every definition has.
+const PREDEFINED: [(&str, Agents); 4] = [
+    ("self", Agents::SELF),
+    ("core", Agents::CORE),
+    ("cpus", Agents::CPUS),
+    ("devices", Agents::DEVICE),
+];
+
 impl Lower {
     /// Orders the level names of all geometries from the leaf up: each geometry lists them so, and
     /// one without a level does not determine its place.
@@ -69,26 +77,24 @@ impl Lower {
 
     /// Returns the agents of `self`, `core`, `cpus`, `devices` or a domain.
     pub(super) fn agents(&mut self, ident: &Ident) -> Option<Agents> {
-        let mut known = vec![
-            ("self".to_owned(), Agents::SELF),
-            ("core".to_owned(), Agents::CORE),
-            ("cpus".to_owned(), Agents::CPUS),
-            ("devices".to_owned(), Agents::DEVICE),
-        ];
-        let domains = self.domains.iter();
-        known.extend(domains.map(|domain| (domain.named.name.clone(), domain.agents)));
-        let names: Vec<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
-        let mut name = ident.node.as_str();
-        if !names.contains(&name) {
-            self.unknown("reach or domain", ident, names.iter().copied());
-            name = nearest(name, names)?;
+        self.agents_of(&ident.node).or_else(|| {
+            let domains = self.domains.iter().map(|it| it.named.name.clone());
+            let known = PREDEFINED.iter().map(|(name, _)| (*name).to_owned());
+            let known: Vec<String> = known.chain(domains).collect();
+            let names = || known.iter().map(String::as_str);
+            self.unknown("reach or domain", ident, names());
+            self.agents_of(nearest(&ident.node, names())?)
+        })
+    }
+
+    /// Returns the agents of a name that is defined; a domain is used then.
+    fn agents_of(&mut self, name: &str) -> Option<Agents> {
+        if let Some((_, agents)) = PREDEFINED.iter().find(|(known, _)| *known == name) {
+            return Some(*agents);
         }
-        let meant = self.domains.iter_mut().find(|it| it.named.name == name);
-        if let Some(domain) = meant {
-            domain.used = true;
-        }
-        let found = known.iter().find(|(known, _)| known == name);
-        found.map(|(_, agents)| *agents)
+        let domain = self.domains.iter_mut().find(|it| it.named.name == name)?;
+        domain.used = true;
+        Some(domain.agents)
     }
 
     /// Returns the agents on which an invalidation acts: `given`, or those that have another name.
