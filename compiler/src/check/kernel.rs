@@ -271,7 +271,8 @@ pub fn conds_of_tags(model: &Model) -> impl Iterator<Item = &Cond> {
     let spaces = [&model.user, &model.kernel].into_iter();
     let under = spaces.flat_map(|space| space.leaf.conds().chain(space.walk.conds()));
     let tags = model.tags.iter().map(|tag| &tag.when);
-    under.chain(tags).chain(model.caches.conds())
+    let views = model.user.views.iter().map(|view| &view.when);
+    under.chain(tags).chain(views).chain(model.caches.conds())
 }
 
 /// Returns under what entries of the kernel are cached, if entries of user spaces can be under the same.
@@ -286,10 +287,9 @@ pub fn shared(model: &Model, config: impl Machine) -> Option<&At<Under>> {
     let mut under = cases.filter_map(|(cases, _)| cases.get(config));
     under.find(|at| match at.value {
         Under::Global | Under::EveryTag => true,
-        Under::Fixed(_, value) => tags_in(model, config).any(|tag| {
-            let (least, most) = tag.range();
-            (least..=most).contains(&value)
-        }),
+        Under::Fixed(_, value) => {
+            tags_in(model, config).any(|tag| gives_out(model, tag, value, config))
+        }
         Under::Tags(_) => false,
     })
 }

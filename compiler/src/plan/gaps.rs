@@ -32,23 +32,48 @@ pub fn rank(config: Config) -> (u32, Config) {
     (count, config)
 }
 
-/// Returns one diagnostic for each kind of gap.
+/// A gap, the first cell that it leaves, and the candidate that leaves least.
+type Left<'g> = (&'g Gap, Option<Cell>, Option<Candidate>);
+
+/// Returns one diagnostic for each kind of gap: for its first machine, and the request that requires least there.
 pub fn diagnose(model: &Model, needs: &Needs, gaps: &[Gap]) -> Vec<Diagnostic> {
-    let mut seen: Vec<GapKind> = Vec::new();
-    let mut out = Vec::new();
+    let mut kinds: Vec<(GapKind, Left<'_>)> = Vec::new();
     for gap in gaps {
         let machine = SymbolicMachine::decided(needs, gap.config);
         let context = PlanContext::new(model, &machine, gap.space, gap.reach);
         let (cells, nearest) = uncovered(&context, gap.demand);
         let first = cells.iter().next();
         let kind = first.map(|cell| (matches!(cell.kind, CachedKind::Leaf(_)), cell.class));
-        if seen.contains(&(gap.space, gap.reach, kind)) {
-            continue;
+        let kind = (gap.space, gap.reach, kind);
+        let of_kind = kinds.iter_mut().find(|(known, _)| *known == kind);
+        match of_kind {
+            None => kinds.push((kind, (gap, first, nearest))),
+            Some((_, left)) => {
+                let (before, ..) = *left;
+                if before.config == gap.config && requires(gap.demand) < requires(before.demand) {
+                    *left = (gap, first, nearest);
+                }
+            }
         }
-        seen.push((gap.space, gap.reach, kind));
-        out.push(gap_at(&context, gap, first, nearest.as_ref()));
     }
-    out
+    let diagnostics = kinds.into_iter().map(|(_, (gap, cell, nearest))| {
+        let machine = SymbolicMachine::decided(needs, gap.config);
+        let context = PlanContext::new(model, &machine, gap.space, gap.reach);
+        gap_at(&context, gap, cell, nearest.as_ref())
+    });
+    diagnostics.collect()
+}
+
+/// Returns how much a demand requires: kinds of entries of one page less than everything of a space.
+fn requires(demand: Demand) -> (bool, usize) {
+    let kinds = [
+        demand.leaf,
+        demand.walk,
+        demand.root,
+        !demand.negative.is_empty(),
+    ];
+    let kinds = kinds.iter().filter(|required| **required).count();
+    (demand.extent == DemandExtent::Everything, kinds)
 }
 
 fn gap_at(

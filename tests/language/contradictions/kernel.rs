@@ -242,3 +242,30 @@ fn faults_of_the_kernel_that_never_occur() {
     };
     assert!(fixed(&super::with(slate(), &[FIXED])) && !fixed(slate()));
 }
+
+/// A value with a bit by which views differ is given to a space only if the rest of it is.
+#[test]
+fn the_kernel_has_a_value_that_no_view_has() {
+    let views = "walk under asid; view kern tag, loaded; view user tag | 1 << 3; resync nothing;";
+    let returns = "return_to_user { loads root in user; resync refetch; }\n    cpu_online {";
+    let with_value = |value: u32| {
+        let kernel =
+            format!("addresses low 38 bits; leaf under asid {value}; walk under asid {value};");
+        with(
+            slate(),
+            &[
+                (
+                    "addresses high 38 bits; leaf global;     walk under every tag;",
+                    &kernel,
+                ),
+                ("walk under asid; resync nothing;", views),
+                ("this tag or global;", "this tag;"),
+                ("cpu_online {", returns),
+            ],
+        )
+    };
+    // The user view of the space with the tag 0, which is no value of a space, would have it.
+    accepted(&with_value(8), &[]);
+    // The user view of the space with the tag 1 has it.
+    refused(&with_value(9), &[], "E0512 E0514");
+}
