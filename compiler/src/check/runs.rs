@@ -9,8 +9,10 @@ use tlbc_runtime::level::{Level, Levels};
 
 use super::all_drops;
 use crate::codes::Code;
+use crate::describe;
 use crate::diagnostic::Diagnostic;
 use crate::model::{AddressSelector, Drops, Invalidate, Model, Names, UNLIMITED, Value};
+use crate::text::count;
 
 /// Returns the runs that instructions drop, each with the formula of its operand.
 fn runs(model: &Model) -> impl Iterator<Item = (&Invalidate, &Drops, &Names)> {
@@ -82,13 +84,23 @@ pub fn lengths(model: &Model, found: &mut Vec<Diagnostic>) {
             .help("begin with one unit of the operand; runs that the machine does not take cannot be described")
         } else if names.pages && has_every_count(names) && (limit.is_some() || largest < capacity) {
             finding(format!(
-                "the operand of `{name}` names up to {capacity} pages, and its runs end at {}",
-                limit.map_or(largest.to_string(), |limit| format!("`{}`", limit.named.name))
+                "the operand of `{name}` names up to {} pages, and its runs end at {}",
+                describe::number(capacity),
+                limit.map_or(describe::number(largest), |limit| format!("`{}`", limit.named.name))
             ))
             .label("fewer than the operand can name")
-            .because(names.span, format!("names up to {capacity}"))
+            .because(names.span, format!("names up to {}", describe::number(capacity)))
             .note("pages are counted in the units of the operand, and the largest unit is used first")
-            .help(format!("write up to {capacity}, and give `num` the bits that the manual gives it; runs of `entries` may be shorter"))
+            .help(match (largest >> names.base).max(1) {
+                units if names.scales == 1 && limit.is_none() && units.is_power_of_two() => format!(
+                    "give `num` the {} that it needs, and the bits above it a `0`; runs of `entries` may be shorter",
+                    count(u64::from(units.ilog2().max(1)), "bit")
+                ),
+                _ => format!(
+                    "write up to {}, and give `num` the bits that the manual gives it; runs of `entries` may be shorter",
+                    describe::number(capacity)
+                ),
+            })
         } else if largest > capacity {
             finding(format!(
                 "the operand of `{name}` cannot name {largest} {unit}"

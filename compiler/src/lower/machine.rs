@@ -11,6 +11,9 @@ use crate::model::{At, DefinitionName, Domain, Feature, Geometry, Known, Level, 
 use crate::source::Span;
 use crate::spelling::nearest;
 
+/// Fewer bytes than in the page of any machine: numbers of KiB whose unit is missing.
+const LEAST_PAGE: u64 = 128;
+
 /// The names of agents that every definition has.
 const PREDEFINED: [(&str, Agents); 4] = [
     ("self", Agents::SELF),
@@ -141,6 +144,17 @@ impl Lower {
             );
             return None;
         };
+        if page.value < LEAST_PAGE {
+            self.misplaced(
+                page.span,
+                format!("a page of {} bytes holds no table", page.value),
+                &format!(
+                    "a number without a unit counts bytes: write, for instance, `{} KiB`",
+                    page.value
+                ),
+            );
+            return None;
+        }
         if !page.value.is_power_of_two() {
             self.misplaced(
                 page.span,

@@ -5,6 +5,7 @@
 
 use super::expected::Expected;
 use super::lex::{self, TokenKind};
+use super::order::in_order;
 use crate::undescribed::in_statement;
 use std::ops::Range;
 use tlbc_grammar::Rule;
@@ -117,7 +118,8 @@ pub(super) fn meant(expected: &Expected, text: &str, found: &Range<usize>) -> Op
             mark: Some(','),
         });
     }
-    if let Some(own) = own_form(expected, text, found) {
+    let own = || own_form(expected, text, found);
+    if let Some(own) = in_order(expected, text, found).or_else(own) {
         return help(own);
     }
     // The first mark was taken for the whole.

@@ -21,6 +21,7 @@ mod facts;
 mod foreign;
 mod items;
 mod lex;
+mod order;
 mod recover;
 mod registers;
 mod scan;

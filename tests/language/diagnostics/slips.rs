@@ -328,6 +328,58 @@ fn words_too_many_and_too_few() {
     ]);
 }
 
+/// Words in another order, and units that are left out.
+#[test]
+fn order_and_units() {
+    check_helps(&[
+        (
+            "ceiling 64 operations;",
+            "ceiling 64;",
+            "write what is counted: `64 operations` or `64 pages`",
+        ),
+        (
+            "ceiling 64 operations;",
+            "ceiling operations 64;",
+            "write the number first: `64 operations`",
+        ),
+        (
+            "page 4 KiB;",
+            "page 4;",
+            "a number without a unit counts bytes: write, for instance, `4 KiB`",
+        ),
+        (
+            "pmd 21 leaf",
+            "pmd 2 MiB leaf",
+            "a level has the log2 of the bytes that one entry reaches: 21 for 2 MiB",
+        ),
+        (
+            "addresses low 38 bits",
+            "addresses 38 bits low",
+            "write the end first: `low 38 bits`",
+        ),
+        (
+            "operand space 64 bits {",
+            "operand space 64 {",
+            "write the unit: `64 bits`",
+        ),
+        (
+            "operand space 64 bits {",
+            "operand space bits 64 {",
+            "write the number first: `64 bits`",
+        ),
+        (
+            "invalid never;",
+            "invalid never, cached unless a and b;",
+            "`unless` takes one name: `when not a and not ...` holds if none does",
+        ),
+        (
+            "resync refetch; }\n    cpu_online",
+            "resync barrier refetch; }\n    cpu_online",
+            "remove the `barrier`: the name is enough",
+        ),
+    ]);
+}
+
 fn check_helps(cases: &[(&str, &str, &str)]) {
     for &(from, to, help) in cases {
         let (_, diagnostics) = found(&with(from, to), true);
