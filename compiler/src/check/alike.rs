@@ -8,47 +8,21 @@
 
 use rustc_hash::FxHashMap;
 
-use super::assembled::Assembled;
-use super::configs::{Configs, RecordedConfig};
-use super::encodings::{Meaning, Use, meaning};
+use super::configs::Configs;
+use super::encodings::{Meaning, meaning};
+use super::stated::{StatedInstruction, conds, effect_in, of_barrier, of_invalidate, of_load};
 use crate::codes::Code;
-use crate::describe;
 use crate::diagnostic::Diagnostic;
-use crate::model::{
-    AddressSelector, At, Barrier, Cond, Drops, Form, Invalidate, LevelSel, Load, Model, Template,
-    Value,
-};
-use crate::source::Span;
+use crate::model::Model;
 
-/// An instruction with what it does.
-#[derive(Clone, Copy)]
-enum Stated<'m> {
-    Barrier,
-    /// One form of an invalidation.
-    Invalidate(&'m Invalidate, &'m Form),
-    Load,
-}
-
-/// An instruction: what the assembler is given, and its stated effect.
-struct StatedInstruction<'m> {
-    name: &'m str,
-    span: Span,
-    requires: Cond,
-    template: &'m Template,
-    /// What is shown, and what the assembler is given.
-    texts: [Assembled; 2],
-    /// Its operands.
-    contents: Vec<String>,
-    stated: Stated<'m>,
-    /// Its effect in every case.
-    effect: Vec<String>,
-}
+/// Instructions of one text with their positions, by the text.
+type ByText<'s, 'm> = FxHashMap<&'s [String], Vec<(usize, &'s StatedInstruction<'m>)>>;
 
 /// The instructions before one, by the shown text and by the text for the assembler. Of those with the same text, operands,
 /// effect and condition the first is kept, because a rule says the same of all of them.
 #[derive(Default)]
 struct Earlier<'s, 'm> {
-    by_text: [FxHashMap<&'s [String], Vec<(usize, &'s StatedInstruction<'m>)>>; 2],
+    by_text: [ByText<'s, 'm>; 2],
     count: usize,
 }
 
@@ -88,41 +62,6 @@ impl<'s, 'm> Earlier<'s, 'm> {
     }
 }
 
-impl StatedInstruction<'_> {
-    /// Returns whether a rule says the same of this instruction as of another one.
-    fn is_repeated(&self, other: &Self) -> bool {
-        self.effect == other.effect
-            && self.contents == other.contents
-            && self.form() == other.form()
-            && self.requires.terms == other.requires.terms
-    }
-
-    /// Returns the number of its form.
-    fn form(&self) -> Option<u64> {
-        match self.stated {
-            Stated::Invalidate(_, form) => form.named.as_ref().map(|(_, number)| *number),
-            Stated::Barrier | Stated::Load => None,
-        }
-    }
-
-    /// Returns a use of it, with a level or without.
-    fn given(&self, hinted: bool) -> Use<'_> {
-        Use {
-            template: self.template,
-            form: self.form(),
-            hinted,
-        }
-    }
-
-    /// Returns whether it leaves caches and entries as they are.
-    fn does_nothing(&self) -> bool {
-        match self.stated {
-            Stated::Invalidate(it, form) => form.drops.is_empty() && it.writes_entry.is_none(),
-            Stated::Barrier | Stated::Load => false,
-        }
-    }
-}
-
 /// Returns barriers and the forms of invalidations.
 fn issued(model: &Model) -> Vec<StatedInstruction<'_>> {
     let barriers = model.barriers.iter().map(|it| of_barrier(model, it));
@@ -149,9 +88,12 @@ pub fn instructions(model: &Model, found: &mut Vec<Diagnostic>) {
     let mut before = Earlier::default();
     for it in &loads {
         let other = before.find(model, it, |other, _| it.contents == other.contents);
-        found.extend(other.map(|other| match it.effect == other.effect {
-            true => same_load(it, other),
-            false => alike(it, other),
+        found.extend(other.map(|other| {
+            if it.effect == other.effect {
+                same_load(it, other)
+            } else {
+                alike(it, other)
+            }
         }));
         before.add(it);
     }
@@ -207,74 +149,6 @@ fn differ_where_equal(
     })
 }
 
-/// Returns the conditions on which depends what an instruction does, and which values it can be given.
-fn conds<'m>(model: &'m Model, it: &'m StatedInstruction<'m>) -> impl Iterator<Item = &'m Cond> {
-    let operands = it.template.operands.iter();
-    let fields = operands.flat_map(|&operand| &model.operands[operand].fields);
-    let spaces = [&model.user, &model.kernel].into_iter();
-    let addresses = spaces.flat_map(|space| space.addresses.conds());
-    let tags = model.tags.iter().map(|tag| &tag.when);
-    let views = model.user.views.iter().map(|view| &view.when);
-    let of_effect: Vec<&Cond> = match it.stated {
-        Stated::Invalidate(of, form) => {
-            let after = of.after.iter().flat_map(|after| after.conds());
-            let drops = form.drops.iter().map(|drops| &drops.when);
-            of.agents.conds().chain(after).chain(drops).collect()
-        }
-        Stated::Barrier | Stated::Load => Vec::new(),
-    };
-    let values = fields.map(|field| &field.when).chain(addresses).chain(tags);
-    values.chain(views).chain(of_effect).chain([&it.requires])
-}
-
-/// Returns what an instruction does on a machine, given a level or not, and where its runs are of one page or not.
-fn effect_in(
-    model: &Model,
-    of: &StatedInstruction,
-    config: RecordedConfig<'_>,
-    (hinted, is_one): (bool, bool),
-) -> Vec<String> {
-    let Stated::Invalidate(it, form) = of.stated else {
-        return of.effect.clone();
-    };
-    let resolved = |levels: Option<LevelSel>| match levels {
-        Some(LevelSel::Hint | LevelSel::AboveHint) if !hinted => Some(LevelSel::Any),
-        levels => levels,
-    };
-    let drops = form.drops.iter();
-    let counted = drops.filter(|drops| drops.when.holds_with(config, hinted, false));
-    let mut clauses: Vec<String> = Vec::new();
-    for drops in counted {
-        let clause = Drops {
-            leaf: resolved(drops.leaf),
-            walk: resolved(drops.walk),
-            negative: resolved(drops.negative),
-            which: At {
-                value: match &drops.which.value {
-                    AddressSelector::Run { .. } if is_one => AddressSelector::OnePage,
-                    which => which.clone(),
-                },
-                span: drops.which.span,
-            },
-            when: Cond::default(),
-            ..drops.clone()
-        };
-        // One clause for each kind, however they are joined in statements.
-        let all = describe::drops(model, &clause);
-        let kinds = describe::kinds(model, &clause);
-        let (_, entries) = all.split_once(" of ").unwrap_or_default();
-        clauses.extend(kinds.iter().map(|kind| format!("{kind} of {entries}")));
-    }
-    clauses.sort_unstable();
-    clauses.dedup();
-    let reach = describe::agents(it.reach(config));
-    let done = it.done_after(config);
-    let done = done.map_or("at once", |barrier| &model.barriers[barrier].named.name);
-    let mut effect = of.effect.clone();
-    effect[1..4].clone_from_slice(&[reach, clauses.join("; "), done.to_owned()]);
-    effect
-}
-
 /// Reports two loads that are the same instruction, of which one cannot load what was meant.
 fn same_load(it: &StatedInstruction, other: &StatedInstruction) -> Diagnostic {
     Diagnostic::new(
@@ -317,113 +191,6 @@ fn alike(it: &StatedInstruction, other: &StatedInstruction) -> Diagnostic {
         .help(help)
 }
 
-fn content(model: &Model, operand: usize) -> String {
-    let it = &model.operands[operand];
-    let fields = it.fields.iter().map(|field| {
-        let value = match field.value {
-            Value::LevelAs(table) => {
-                let numbers = &model.level_numbers[table];
-                let cases = numbers.cases.iter();
-                let cases = cases.map(|(level, number, when)| {
-                    format!("{level} {number}{}", describe::when(model, when))
-                });
-                format!("{:?} {:?}", cases.collect::<Vec<_>>(), numbers.otherwise)
-            }
-            other => format!("{other:?}"),
-        };
-        let when = describe::when(model, &field.when);
-        format!("[{}:{}] {value}{when}", field.high, field.low)
-    });
-    let fields: Vec<String> = fields.collect();
-    format!("<{:?} {}>", it.place, fields.join("; "))
-}
-
-/// Makes an instruction from its texts, its condition and its effect.
-fn stated_instruction<'m>(
-    model: &'m Model,
-    (name, template, requires): (&'m str, &'m Template, Cond),
-    assembled: &[String],
-    stated: Stated<'m>,
-    effect: Vec<String>,
-) -> StatedInstruction<'m> {
-    let lines = [template.lines.as_slice(), assembled];
-    let operands = template.operands.iter();
-    StatedInstruction {
-        name,
-        span: template.span,
-        requires,
-        template,
-        texts: lines.map(|lines| Assembled::new(model, template, lines)),
-        contents: operands.map(|&operand| content(model, operand)).collect(),
-        stated,
-        effect,
-    }
-}
-
-fn of_barrier<'m>(model: &'m Model, it: &'m Barrier) -> StatedInstruction<'m> {
-    let role = |what: &str, on: Option<String>| {
-        on.map_or(format!("{what} nothing"), |on| format!("{what} {on}"))
-    };
-    let same = if it.same_cpu { " by the same CPU" } else { "" };
-    let completes = it
-        .completes
-        .map(|at| format!("{}{same}", describe::agents(at.value)));
-    let publishes = it.publishes.map(|at| describe::agents(at.value));
-    let effect = vec![
-        "is a barrier".to_owned(),
-        role("publishes to", publishes),
-        role("completes on", completes),
-        role("resyncs", it.resyncs.map(|_| "this CPU".to_owned())),
-    ];
-    let head = (it.named.name.as_str(), &it.template, it.requires.clone());
-    stated_instruction(model, head, &it.template.lines, Stated::Barrier, effect)
-}
-
-fn of_invalidate<'m>(
-    model: &'m Model,
-    it: &'m Invalidate,
-    form: &'m Form,
-) -> StatedInstruction<'m> {
-    let reach = describe::cases(model, &it.agents, |at| describe::agents(at.value));
-    let done = it.after.as_ref().map_or("at once".to_owned(), |after| {
-        let barriers = describe::cases(model, after, |at| {
-            describe::code(&model.barriers[at.value].named.name)
-        });
-        format!("after {barriers}")
-    });
-    let writes = it.writes_entry.as_ref();
-    let writes = writes.map_or("writes no entry".to_owned(), |of| {
-        describe::writes(model, of)
-    });
-    let effect = vec![
-        "drops entries".to_owned(),
-        format!("acts on {reach}"),
-        format!("drops {}", drops(model, form)),
-        format!("is finished {done}"),
-        writes,
-    ];
-    let requires = it.requires.and(&form.requires);
-    let head = (it.named.name.as_str(), &it.template, requires);
-    let stated = Stated::Invalidate(it, form);
-    stated_instruction(model, head, it.assembled(), stated, effect)
-}
-
-fn of_load<'m>(model: &'m Model, it: &'m Load) -> StatedInstruction<'m> {
-    let drops = it.drops.iter().map(|drops| describe::drops(model, drops));
-    let drops: Vec<String> = drops.collect();
-    let effect = vec![format!("drops {}", drops.join("; "))];
-    let head = (it.named.name.as_str(), &it.template, Cond::default());
-    stated_instruction(model, head, &it.template.lines, Stated::Load, effect)
-}
-
-fn drops(model: &Model, form: &Form) -> String {
-    if form.drops.is_empty() {
-        return "nothing".to_owned();
-    }
-    let clauses = form.drops.iter().map(|drops| describe::drops(model, drops));
-    clauses.collect::<Vec<_>>().join(", ")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -443,7 +210,9 @@ mod tests {
             .map(|it| of_invalidate(&model, it, &it.forms[0]))
             .collect();
         let mut before = Earlier::default();
-        all.iter().for_each(|it| before.add(it));
+        for it in &all {
+            before.add(it);
+        }
         let kept = |by_text: &FxHashMap<_, Vec<_>>| by_text.values().map(Vec::len).sum::<usize>();
         assert_eq!(
             (all.len(), before.by_text.each_ref().map(kept)),

@@ -6,8 +6,8 @@
 
 use crate::model::{Model, OperandPlace, Template};
 
-use super::encodings::Bits;
 use super::fixed::is_same;
+use super::intervals::Bits;
 
 /// The place of an operand in a text.
 const PLACE: &str = "{}";

@@ -5,10 +5,11 @@
 //! known as intervals and bits, and those of two sources of one instruction are independent.
 
 use super::configs::RecordedConfig;
+use super::intervals::{Bits, Interval};
 use super::physical::{root_bits, table_bits};
 use super::tags_in;
 use super::wanted::low;
-use crate::model::{Field, Machine, Model, Names, Operand, Source, Template, Value};
+use crate::model::{Field, Machine, Model, Names, Source, Template, Value};
 
 /// One use of an instruction.
 #[derive(Clone, Copy)]
@@ -34,121 +35,6 @@ pub struct Meaning {
 enum Origin {
     Source(Source),
     Level(usize),
-}
-
-/// Bits that have one value.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Bits {
-    known: u128,
-    value: u128,
-}
-
-impl Bits {
-    /// Returns the constants of an operand, on every machine.
-    pub fn constant_in(operand: &Operand) -> Self {
-        let fields = operand.fields.iter();
-        let always = fields.filter(|field| field.when.terms.is_empty());
-        always.fold(Self::default(), |bits, field| match field.value {
-            Value::Const(value) => {
-                let mask = u128::from(low(field.width()));
-                bits.and(Self {
-                    known: mask << field.low,
-                    value: (u128::from(value) & mask) << field.low,
-                })
-            }
-            _ => bits,
-        })
-    }
-
-    fn number(value: u64) -> Self {
-        Self {
-            known: u128::MAX,
-            value: value.into(),
-        }
-    }
-
-    /// Returns whether a value has all of them.
-    pub fn agree(self, other: Self) -> bool {
-        (self.value ^ other.value) & self.known & other.known == 0
-    }
-
-    /// Returns the bits that have one value in both.
-    fn common(self, other: Self) -> Self {
-        let known = self.known & other.known & !(self.value ^ other.value);
-        Self {
-            known,
-            value: self.value & known,
-        }
-    }
-
-    fn and(self, other: Self) -> Self {
-        Self {
-            known: self.known | other.known,
-            value: self.value | other.value,
-        }
-    }
-
-    /// Returns the least number from `from` on that has these bits.
-    fn least(self, from: u128) -> Option<u128> {
-        let has = |number: u128| (number ^ self.value) & self.known == 0;
-        if has(from) {
-            return Some(from);
-        }
-        // It agrees with `from` above a bit that it raises, and has the least bits below.
-        let raised = (0..u128::BITS).filter(|bit| from >> bit & 1 == 0);
-        let mut raised = raised.map(|bit| {
-            let below = (1u128 << bit) - 1;
-            from & !below | 1 << bit | self.value & below
-        });
-        raised.find(|&number| has(number))
-    }
-}
-
-/// Values of a source: the numbers of an interval that have some bits.
-#[derive(Debug, Clone, Copy)]
-struct Interval {
-    first: u64,
-    last: u64,
-    bits: Bits,
-}
-
-impl Interval {
-    fn new(first: u64, last: u64) -> Self {
-        Self {
-            first,
-            last,
-            bits: Bits::default(),
-        }
-    }
-
-    /// Returns those whose lowest bits are zero.
-    fn aligned(self, shift: u32) -> Self {
-        let zero = Bits {
-            known: low(shift).into(),
-            value: 0,
-        };
-        Self {
-            bits: self.bits.and(zero),
-            ..self
-        }
-    }
-
-    /// Returns whether one of the numbers has these bits.
-    fn has(self, bits: Bits) -> bool {
-        let least = self.bits.and(bits).least(self.first.into());
-        self.bits.agree(bits) && least.is_some_and(|least| least <= self.last.into())
-    }
-
-    /// Returns the bits that are the same in all numbers.
-    fn common(self) -> Bits {
-        let differ = 64 - (self.first ^ self.last).leading_zeros();
-        let known = !u128::from(low(differ));
-        let above = Bits {
-            known,
-            value: u128::from(self.first) & known,
-        };
-        self.bits.and(above)
-    }
 }
 
 /// The machine on which two instructions are compared.
@@ -246,11 +132,12 @@ impl<'m> On<'m, '_> {
         };
         let page = self.model.geometries[self.config.geometry()].page_shift;
         let names = self.names(of);
-        names.is_some_and(|names| match names.any {
-            true => is(Source::Bytes, 1 << page),
-            false => {
-                names.base == 0 && is(Source::Num, 0) && (names.scales == 1 || is(Source::Scale, 0))
+        names.is_some_and(|names| {
+            if names.any {
+                return is(Source::Bytes, 1 << page);
             }
+            let is_unscaled = names.scales == 1 || is(Source::Scale, 0);
+            names.base == 0 && is(Source::Num, 0) && is_unscaled
         })
     }
 
