@@ -7,7 +7,7 @@
 use crate::model::{Model, OperandPlace, Template};
 
 use super::fixed::is_same;
-use super::intervals::Bits;
+use super::intervals::FixedBits;
 
 /// The place of an operand in a text.
 const PLACE: &str = "{}";
@@ -18,7 +18,7 @@ pub struct Assembled {
     /// The operands that it names, once for each time.
     named: Vec<usize>,
     /// The bits of these that are constant.
-    constants: Vec<Bits>,
+    constants: Vec<FixedBits>,
     /// The operands that it does not name.
     others: Vec<usize>,
 }
@@ -40,7 +40,7 @@ impl Assembled {
         let others = template.operands.iter().copied();
         let others = others.filter(|operand| !named.contains(operand)).collect();
         let constants = named.iter();
-        let constants = constants.map(|&operand| Bits::constant_in(&model.operands[operand]));
+        let constants = constants.map(|&operand| FixedBits::constant_in(&model.operands[operand]));
         let constants = constants.collect();
         Self {
             lines,
@@ -78,13 +78,13 @@ impl Assembled {
 
 /// A part of a text: without the names of operands, and these operands.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
-struct Part {
+struct LinePart {
     text: String,
     operands: Vec<usize>,
 }
 
 /// Returns a line as an assembler reads it; none where it is a directive that emits nothing.
-fn written(line: &str, operand: &impl Fn(&str) -> Option<usize>) -> Option<Part> {
+fn written(line: &str, operand: &impl Fn(&str) -> Option<usize>) -> Option<LinePart> {
     const DATA: &[&str] = &[".long", ".int", ".4byte", ".inst"];
     const MORE_DATA: &[&str] = &[
         ".byte", ".short", ".2byte", ".hword", ".word", ".quad", ".8byte", ".octa", ".insn",
@@ -95,19 +95,19 @@ fn written(line: &str, operand: &impl Fn(&str) -> Option<usize>) -> Option<Part>
     if DATA.contains(&word.as_str()) {
         // The terms of an encoding may be in any order.
         let terms = rest.split('|').map(|term| part(term, operand));
-        let mut terms: Vec<Part> = terms.collect();
+        let mut terms: Vec<LinePart> = terms.collect();
         terms.sort();
         let texts: Vec<&str> = terms.iter().map(|term| term.text.as_str()).collect();
         let text = format!("data {}", texts.join(" | "));
         let operands = terms.into_iter().flat_map(|term| term.operands).collect();
-        return Some(Part { text, operands });
+        return Some(LinePart { text, operands });
     }
     let emits = !word.starts_with('.') || MORE_DATA.contains(&word.as_str());
     emits.then(|| part(line, operand))
 }
 
 /// Returns the words, numbers and signs of a text, with one blank in between.
-fn part(text: &str, operand: &impl Fn(&str) -> Option<usize>) -> Part {
+fn part(text: &str, operand: &impl Fn(&str) -> Option<usize>) -> LinePart {
     let mut words: Vec<String> = Vec::new();
     let mut operands = Vec::new();
     let mut rest = text.trim_start();
@@ -128,7 +128,7 @@ fn part(text: &str, operand: &impl Fn(&str) -> Option<usize>) -> Part {
             words.push(number(&word).map_or(word, |n| n.to_string()));
         }
     }
-    Part {
+    LinePart {
         text: words.join(" "),
         operands,
     }

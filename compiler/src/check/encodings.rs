@@ -5,7 +5,7 @@
 //! known as intervals and bits, and those of two sources of one instruction are independent.
 
 use super::configs::RecordedConfig;
-use super::intervals::{Bits, Interval};
+use super::intervals::{FixedBits, Interval};
 use super::physical::{root_bits, table_bits};
 use super::tags_in;
 use super::wanted::low;
@@ -13,7 +13,7 @@ use crate::model::{Field, Machine, Model, Names, Source, Template, Value};
 
 /// One use of an instruction.
 #[derive(Clone, Copy)]
-pub struct Use<'m> {
+pub struct InstructionUse<'m> {
     pub template: &'m Template,
     /// The number of its form, if it has forms.
     pub form: Option<u64>,
@@ -32,7 +32,7 @@ pub struct Meaning {
 
 /// What the value of a field is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Origin {
+enum FieldOrigin {
     Source(Source),
     Level(usize),
 }
@@ -49,7 +49,7 @@ struct On<'m, 'c> {
 pub fn meaning(
     model: &Model,
     config: RecordedConfig<'_>,
-    (a, b): (Use<'_>, Use<'_>),
+    (a, b): (InstructionUse<'_>, InstructionUse<'_>),
     pairs: &[(usize, usize)],
 ) -> Option<Meaning> {
     let on = On { model, config };
@@ -66,14 +66,14 @@ pub fn meaning(
 
 impl<'m> On<'m, '_> {
     /// Returns whether the instruction can be given a level, if it is.
-    fn is_possible(self, of: Use<'m>) -> bool {
+    fn is_possible(self, of: InstructionUse<'m>) -> bool {
         let mut operands = of.template.operands.iter();
         let is_hint = |field: &Field| field.value.source() == Some(Source::Hint);
         !of.hinted || operands.any(|&operand| self.fields(of, operand).any(is_hint))
     }
 
     /// Returns the fields of an operand that count.
-    fn fields(self, of: Use<'m>, operand: usize) -> impl Iterator<Item = &'m Field> {
+    fn fields(self, of: InstructionUse<'m>, operand: usize) -> impl Iterator<Item = &'m Field> {
         let fields = self.model.operands[operand].fields.iter();
         fields.filter(move |it| it.when.holds_with(self.config, of.hinted, false))
     }
@@ -82,11 +82,11 @@ impl<'m> On<'m, '_> {
     /// there; none if its sources cannot have them.
     fn wanted(
         self,
-        of: Use<'m>,
-        other: Use<'m>,
+        of: InstructionUse<'m>,
+        other: InstructionUse<'m>,
         pairs: &[(usize, usize)],
-    ) -> Option<Vec<(Origin, Bits)>> {
-        let mut wanted: Vec<(Origin, Bits)> = Vec::new();
+    ) -> Option<Vec<(FieldOrigin, FixedBits)>> {
+        let mut wanted: Vec<(FieldOrigin, FixedBits)> = Vec::new();
         for &(mine, its) in pairs {
             let its = self.known(other, its);
             if !self.known(of, mine).agree(its) {
@@ -98,7 +98,7 @@ impl<'m> On<'m, '_> {
                 };
                 let mask = u128::from(low(field.width()));
                 let bits = |of: u128| (of >> field.low & mask) << shift;
-                let bits = Bits {
+                let bits = FixedBits {
                     known: bits(its.known),
                     value: bits(its.value),
                 };
@@ -109,7 +109,7 @@ impl<'m> On<'m, '_> {
                 }
             }
         }
-        let has = |&(origin, bits): &(Origin, Bits)| {
+        let has = |&(origin, bits): &(FieldOrigin, FixedBits)| {
             let mut values = self.values(of, origin).into_iter();
             values.any(|values| values.has(bits))
         };
@@ -117,15 +117,15 @@ impl<'m> On<'m, '_> {
     }
 
     /// Returns whether these bits make a run of one page or entry.
-    fn is_one_unit(self, of: Use<'m>, wanted: &[(Origin, Bits)]) -> bool {
+    fn is_one_unit(self, of: InstructionUse<'m>, wanted: &[(FieldOrigin, FixedBits)]) -> bool {
         let is = |source: Source, number: u64| {
             let mut wanted = wanted.iter();
-            let bits = wanted.find(|(origin, _)| *origin == Origin::Source(source));
+            let bits = wanted.find(|(origin, _)| *origin == FieldOrigin::Source(source));
             // The bits above the field are zero.
             bits.is_some_and(|(_, bits)| {
                 let counted = u128::from(u64::MAX);
-                let values = self.values(of, Origin::Source(source)).into_iter();
-                let above = values.map(Interval::common).reduce(Bits::common);
+                let values = self.values(of, FieldOrigin::Source(source)).into_iter();
+                let above = values.map(Interval::common).reduce(FixedBits::common);
                 let known = bits.and(above.unwrap_or_default());
                 known.known & counted == counted && known.value == number.into()
             })
@@ -142,27 +142,27 @@ impl<'m> On<'m, '_> {
     }
 
     /// Returns what a run counts.
-    fn names(self, of: Use<'m>) -> Option<&'m Names> {
+    fn names(self, of: InstructionUse<'m>) -> Option<&'m Names> {
         let mut operands = of.template.operands.iter();
         operands.find_map(|&operand| self.model.operands[operand].names.as_ref())
     }
 
     /// Returns the bits of an operand that are always the same.
-    fn known(self, of: Use<'m>, operand: usize) -> Bits {
-        let mut bits = Bits::number(0);
+    fn known(self, of: InstructionUse<'m>, operand: usize) -> FixedBits {
+        let mut bits = FixedBits::number(0);
         for field in self.fields(of, operand) {
             let mask = u128::from(low(field.width())) << field.low;
             let of_field = match (self.origin(field), field.value) {
                 (Some((origin, shift)), _) => {
                     let values = self.values(of, origin).into_iter().map(Interval::common);
-                    let common = values.reduce(Bits::common).unwrap_or_default();
-                    Bits {
+                    let common = values.reduce(FixedBits::common).unwrap_or_default();
+                    FixedBits {
                         known: common.known >> shift,
                         value: common.value >> shift,
                     }
                 }
-                (None, Value::Const(value)) => Bits::number(value),
-                (None, _) => Bits::default(),
+                (None, Value::Const(value)) => FixedBits::number(value),
+                (None, _) => FixedBits::default(),
             };
             bits.known = bits.known & !mask | of_field.known << field.low & mask;
             bits.value = bits.value & !mask | of_field.value << field.low & mask & bits.known;
@@ -171,31 +171,31 @@ impl<'m> On<'m, '_> {
     }
 
     /// Returns what the value of a field is made of, and which bit of that its lowest bit is.
-    fn origin(self, field: &Field) -> Option<(Origin, u32)> {
+    fn origin(self, field: &Field) -> Option<(FieldOrigin, u32)> {
         let page = self.model.geometries[self.config.geometry()].page_shift;
         match field.value {
             Value::Const(_) => None,
-            Value::Source(source) => Some((Origin::Source(source), 0)),
-            Value::Slice(source, _, least) => Some((Origin::Source(source), least)),
-            Value::PageNumber(source) => Some((Origin::Source(source), page)),
-            Value::LevelAs(table) => Some((Origin::Level(table), 0)),
+            Value::Source(source) => Some((FieldOrigin::Source(source), 0)),
+            Value::Slice(source, _, least) => Some((FieldOrigin::Source(source), least)),
+            Value::PageNumber(source) => Some((FieldOrigin::Source(source), page)),
+            Value::LevelAs(table) => Some((FieldOrigin::Level(table), 0)),
         }
     }
 
     /// Returns the values that a source can have.
-    fn values(self, of: Use<'m>, origin: Origin) -> Vec<Interval> {
+    fn values(self, of: InstructionUse<'m>, origin: FieldOrigin) -> Vec<Interval> {
         let Self { model, config } = self;
         let geometry = &model.geometries[config.geometry()];
         let one = |value: u64| Interval::new(value, value);
         let all = Interval::new(0, u64::MAX);
         let levels = (0..model.levels.len()).filter(|&level| geometry.levels[level].is_some());
         let source = match origin {
-            Origin::Level(table) => {
+            FieldOrigin::Level(table) => {
                 let numbers = &model.level_numbers[table];
                 let numbers = levels.filter_map(|level| numbers.get(level, config));
                 return numbers.map(one).collect();
             }
-            Origin::Source(source) => source,
+            FieldOrigin::Source(source) => source,
         };
         match source {
             Source::Tag => self.tags(of),
@@ -239,7 +239,7 @@ impl<'m> On<'m, '_> {
     }
 
     /// Returns the tags that spaces can have.
-    fn tags(self, of: Use<'m>) -> Vec<Interval> {
+    fn tags(self, of: InstructionUse<'m>) -> Vec<Interval> {
         let Self { model, config } = self;
         let views = || {
             model
@@ -252,14 +252,14 @@ impl<'m> On<'m, '_> {
         let mut values: Vec<Interval> = Vec::new();
         for tag in tags_in(model, config) {
             if tag.is_root.is_some() {
-                values.extend(self.values(of, Origin::Source(Source::Root)));
+                values.extend(self.values(of, FieldOrigin::Source(Source::Root)));
                 continue;
             }
             let (first, last) = tag.range();
             let with = |or: u64| Interval {
                 first: first | or,
                 last: last | or,
-                bits: Bits {
+                bits: FixedBits {
                     known: of_views.into(),
                     value: or.into(),
                 },
@@ -275,7 +275,11 @@ impl<'m> On<'m, '_> {
     }
 
     /// Returns whether each bit of two operands is of the same source, where it is of one in both, and means the same.
-    fn is_same(self, (a, b): (Use<'m>, Use<'m>), (mine, its): (usize, usize)) -> bool {
+    fn is_same(
+        self,
+        (a, b): (InstructionUse<'m>, InstructionUse<'m>),
+        (mine, its): (usize, usize),
+    ) -> bool {
         let counts = |operand: usize| self.model.operands[operand].names.as_ref();
         let counts_alike = match (counts(mine), counts(its)) {
             (Some(a), Some(b)) => {
@@ -283,7 +287,7 @@ impl<'m> On<'m, '_> {
             }
             _ => true,
         };
-        let of_bit = |of: Use<'m>, operand: usize, bit: u32| {
+        let of_bit = |of: InstructionUse<'m>, operand: usize, bit: u32| {
             let mut fields = self.fields(of, operand);
             let field = fields.find(|field| (field.low..=field.high).contains(&bit))?;
             let (origin, least) = self.origin(field)?;
@@ -297,8 +301,8 @@ impl<'m> On<'m, '_> {
     }
 
     /// Returns whether two sources are the same, or number levels alike.
-    fn is_one(self, a: Origin, b: Origin) -> bool {
-        let (Origin::Level(first), Origin::Level(second)) = (a, b) else {
+    fn is_one(self, a: FieldOrigin, b: FieldOrigin) -> bool {
+        let (FieldOrigin::Level(first), FieldOrigin::Level(second)) = (a, b) else {
             return a == b;
         };
         let numbers = |table: usize| &self.model.level_numbers[table];

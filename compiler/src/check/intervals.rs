@@ -6,14 +6,14 @@
 use super::wanted::low;
 use crate::model::{Operand, Value};
 
-/// Bits that have one value.
+/// FixedBits that have one value.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Bits {
+pub struct FixedBits {
     pub known: u128,
     pub value: u128,
 }
 
-impl Bits {
+impl FixedBits {
     /// Returns the constants of an operand, on every machine.
     pub fn constant_in(operand: &Operand) -> Self {
         let fields = operand.fields.iter();
@@ -79,7 +79,7 @@ impl Bits {
 pub struct Interval {
     pub first: u64,
     pub last: u64,
-    pub bits: Bits,
+    pub bits: FixedBits,
 }
 
 impl Interval {
@@ -87,13 +87,13 @@ impl Interval {
         Self {
             first,
             last,
-            bits: Bits::default(),
+            bits: FixedBits::default(),
         }
     }
 
     /// Returns those whose lowest bits are zero.
     pub fn aligned(self, shift: u32) -> Self {
-        let zero = Bits {
+        let zero = FixedBits {
             known: low(shift).into(),
             value: 0,
         };
@@ -104,16 +104,16 @@ impl Interval {
     }
 
     /// Returns whether one of the numbers has these bits.
-    pub fn has(self, bits: Bits) -> bool {
+    pub fn has(self, bits: FixedBits) -> bool {
         let least = self.bits.and(bits).least(self.first.into());
         self.bits.agree(bits) && least.is_some_and(|least| least <= self.last.into())
     }
 
     /// Returns the bits that are the same in all numbers.
-    pub fn common(self) -> Bits {
+    pub fn common(self) -> FixedBits {
         let differ = 64 - (self.first ^ self.last).leading_zeros();
         let known = !u128::from(low(differ));
-        let above = Bits {
+        let above = FixedBits {
             known,
             value: u128::from(self.first) & known,
         };

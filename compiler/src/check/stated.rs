@@ -5,7 +5,7 @@
 
 use super::assembled::Assembled;
 use super::configs::RecordedConfig;
-use super::encodings::Use;
+use super::encodings::InstructionUse;
 use crate::describe;
 use crate::model::{
     AddressSelector, At, Barrier, Cases, Cond, Drops, Form, Invalidate, LevelSel, Load, Model,
@@ -15,7 +15,7 @@ use crate::source::Span;
 
 /// An instruction with what it does.
 #[derive(Clone, Copy)]
-pub enum Stated<'m> {
+pub enum StatedAs<'m> {
     Barrier,
     /// One form of an invalidation.
     Invalidate(&'m Invalidate, &'m Form),
@@ -32,7 +32,7 @@ pub struct StatedInstruction<'m> {
     pub texts: [Assembled; 2],
     /// Its operands.
     pub contents: Vec<String>,
-    pub stated: Stated<'m>,
+    pub stated: StatedAs<'m>,
     /// Its effect in every case.
     pub effect: Vec<String>,
 }
@@ -49,14 +49,14 @@ impl StatedInstruction<'_> {
     /// Returns the number of its form.
     pub fn form(&self) -> Option<u64> {
         match self.stated {
-            Stated::Invalidate(_, form) => form.named.as_ref().map(|(_, number)| *number),
-            Stated::Barrier | Stated::Load => None,
+            StatedAs::Invalidate(_, form) => form.named.as_ref().map(|(_, number)| *number),
+            StatedAs::Barrier | StatedAs::Load => None,
         }
     }
 
     /// Returns a use of it, with a level or without.
-    pub fn given(&self, hinted: bool) -> Use<'_> {
-        Use {
+    pub fn given(&self, hinted: bool) -> InstructionUse<'_> {
+        InstructionUse {
             template: self.template,
             form: self.form(),
             hinted,
@@ -66,8 +66,8 @@ impl StatedInstruction<'_> {
     /// Returns whether it leaves caches and entries as they are.
     pub fn does_nothing(&self) -> bool {
         match self.stated {
-            Stated::Invalidate(it, form) => form.drops.is_empty() && it.writes_entry.is_none(),
-            Stated::Barrier | Stated::Load => false,
+            StatedAs::Invalidate(it, form) => form.drops.is_empty() && it.writes_entry.is_none(),
+            StatedAs::Barrier | StatedAs::Load => false,
         }
     }
 }
@@ -84,12 +84,12 @@ pub fn conds<'m>(
     let tags = model.tags.iter().map(|tag| &tag.when);
     let views = model.user.views.iter().map(|view| &view.when);
     let of_effect: Vec<&Cond> = match it.stated {
-        Stated::Invalidate(of, form) => {
+        StatedAs::Invalidate(of, form) => {
             let after = of.after.iter().flat_map(Cases::conds);
             let drops = form.drops.iter().map(|drops| &drops.when);
             of.agents.conds().chain(after).chain(drops).collect()
         }
-        Stated::Barrier | Stated::Load => Vec::new(),
+        StatedAs::Barrier | StatedAs::Load => Vec::new(),
     };
     let values = fields.map(|field| &field.when).chain(addresses).chain(tags);
     values.chain(views).chain(of_effect).chain([&it.requires])
@@ -102,7 +102,7 @@ pub fn effect_in(
     config: RecordedConfig<'_>,
     (hinted, is_one): (bool, bool),
 ) -> Vec<String> {
-    let Stated::Invalidate(it, form) = of.stated else {
+    let StatedAs::Invalidate(it, form) = of.stated else {
         return of.effect.clone();
     };
     let resolved = |levels: Option<LevelSel>| match levels {
@@ -170,7 +170,7 @@ fn stated_instruction<'m>(
     model: &'m Model,
     (name, template, requires): (&'m str, &'m Template, Cond),
     assembled: &[String],
-    stated: Stated<'m>,
+    stated: StatedAs<'m>,
     effect: Vec<String>,
 ) -> StatedInstruction<'m> {
     let lines = [template.lines.as_slice(), assembled];
@@ -204,7 +204,7 @@ pub fn of_barrier<'m>(model: &'m Model, it: &'m Barrier) -> StatedInstruction<'m
         role("resyncs", it.resyncs.map(|_| "this CPU".to_owned())),
     ];
     let head = (it.named.name.as_str(), &it.template, it.requires.clone());
-    stated_instruction(model, head, &it.template.lines, Stated::Barrier, effect)
+    stated_instruction(model, head, &it.template.lines, StatedAs::Barrier, effect)
 }
 
 /// Returns a form of an invalidation with its effect.
@@ -233,7 +233,7 @@ pub fn of_invalidate<'m>(
     ];
     let requires = it.requires.and(&form.requires);
     let head = (it.named.name.as_str(), &it.template, requires);
-    let stated = Stated::Invalidate(it, form);
+    let stated = StatedAs::Invalidate(it, form);
     stated_instruction(model, head, it.assembled(), stated, effect)
 }
 
@@ -243,7 +243,7 @@ pub fn of_load<'m>(model: &'m Model, it: &'m Load) -> StatedInstruction<'m> {
     let drops: Vec<String> = drops.collect();
     let effect = vec![format!("drops {}", drops.join("; "))];
     let head = (it.named.name.as_str(), &it.template, Cond::default());
-    stated_instruction(model, head, &it.template.lines, Stated::Load, effect)
+    stated_instruction(model, head, &it.template.lines, StatedAs::Load, effect)
 }
 
 fn drops(model: &Model, form: &Form) -> String {

@@ -46,7 +46,17 @@ impl Addressing {
                     most: at_most,
                     stride: unit,
                 },
-            ) => (least, most, stride) == (*of_clause, *at_most, *unit),
+            ) => {
+                let unit_holds = match (stride, *unit) {
+                    (RunUnit::Entries(levels), RunUnit::Entries(of)) => of.and(levels) == levels,
+                    (stride, unit) => stride == unit,
+                };
+                let count_holds = match (most, *at_most) {
+                    (MaxCount::Count(most), MaxCount::Count(at_most)) => most <= at_most,
+                    (most, at_most) => most == at_most,
+                };
+                *of_clause <= least && count_holds && unit_holds
+            }
             (Self::Run { .. }, AddressSelector::OnePage)
             | (Self::Everything, AddressSelector::Run { .. }) => false,
             // One page is a run of one.

@@ -33,11 +33,11 @@ pub fn rank(config: Config) -> (u32, Config) {
 }
 
 /// A gap, the first cell that it leaves, and the candidate that leaves least.
-type Left<'g> = (&'g Gap, Option<Cell>, Option<Candidate>);
+type UncoveredGap<'g> = (&'g Gap, Option<Cell>, Option<Candidate>);
 
 /// Returns one diagnostic for each kind of gap: for its first machine, and the request that requires least there.
 pub fn diagnose(model: &Model, needs: &Needs, gaps: &[Gap]) -> Vec<Diagnostic> {
-    let mut kinds: Vec<(GapKind, Left<'_>)> = Vec::new();
+    let mut kinds: Vec<(GapKind, UncoveredGap<'_>)> = Vec::new();
     for gap in gaps {
         let machine = SymbolicMachine::decided(needs, gap.config);
         let context = PlanContext::new(model, &machine, gap.space, gap.reach);
