@@ -6,7 +6,7 @@
 use super::wanted::low;
 use crate::model::{Operand, Value};
 
-/// FixedBits that have one value.
+/// Bits that have one value.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct FixedBits {
     pub known: u128,
