@@ -40,6 +40,7 @@ pub extern "C" fn generated_page(tag: u64, va: u64) {
             global: true,
         },
         reach: Reach::Wide,
+        published: false,
         flags: SpaceFlags::NONE,
         scope: Scope::Page {
             va,

@@ -37,6 +37,7 @@ pub extern "C" fn generated_page(tag: u64, va: u64) {
             global: false,
         },
         reach: Reach::Here,
+        published: false,
         flags: SpaceFlags::NONE,
         scope: Scope::Page {
             va,
