@@ -183,6 +183,7 @@ impl<'a> Interpreted<'a> {
     fn asked(&self, request: &Request<'_>) -> Env {
         let mut env = self.env(request.flags, request.tag);
         env.walk = request.tables();
+        env.published = request.published;
         match request.scope {
             Scope::Page { va, level, .. } => env.page = (va, level),
             Scope::Ranges(ranges) => env.ranges = *ranges,
@@ -383,10 +384,7 @@ impl Backend for Interpreted<'_> {
             Scope::Everything { .. } | Scope::Teardown => Shape::Everything(space, reach),
         };
         let env = self.asked(request);
-        if reach == Reach::Here && !request.published {
-            issue(cpu, &self.interpret(Shape::Begin(space), &env));
-        }
-        let effects = self.interpret(shape, &env);
+        let effects = interpret::start(self.model(), &self.analysis.plans, shape, &env);
         issue(cpu, &effects);
         let outcome = Outcome {
             deferred: effects.deferred,

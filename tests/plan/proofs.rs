@@ -8,7 +8,7 @@ use tlbc::model::{At, Need, Subject};
 use tlbc::plan::ir::{Node, Plan, Shape};
 use tlbc::prove::{Rule, Unfollowed, disproved, prove};
 use tlbc_runtime::request::{Reach, Space};
-use tlbc_tests::archdefs::{analysis, definition, names, shipped};
+use tlbc_tests::archdefs::{analysis, names, shipped};
 use tlbc_tests::mutate::plans::{BREAKS, Break, is_of_flush, mutants};
 use tlbc_tests::requests::{findings, good};
 
@@ -127,26 +127,6 @@ fn handlers_and_events_have_no_lock() {
         let of = |it: &tlbc::prove::Failure| it.request.contains(request);
         assert!(failures.iter().any(of), "{request}");
     }
-}
-
-/// A call drops only the pages that lie in its range whole. Below an unlinked table there may be pages of several sizes, and a plan
-/// that names the range in pieces of the smallest leaves the larger ones.
-#[test]
-fn ranges_in_pieces_below_a_live_table_are_no_proof() {
-    let text = definition("powerpc64");
-    let (before, both) = text
-        .split_once("form both = 6 {")
-        .expect("the form for both");
-    let units = "run of 1.. entries at pte, pmd, pud";
-    let of_pages = both.replacen(units, "run of 1.. entries at pte", 2);
-    assert_ne!(both, of_pages);
-    let wrong = good(&format!("{before}form both = 6 {{{of_pages}"));
-    let right = analysis("powerpc64");
-    let failures = prove(&right.model, &wrong.plans).failures;
-    let live = failures
-        .iter()
-        .filter(|it| it.request.contains("valid below"));
-    assert!(live.count() > 0, "{failures:?}");
 }
 
 /// A proof may depend on the unconfirmed facts about what it reads, and on those of the proofs on which it relies.

@@ -98,6 +98,22 @@ fn a_call_for_all_that_is_taken_for_a_local_one_does_no_harm() {
     );
 }
 
+/// A call drops only the pages that lie in its range whole. Below an unlinked table there may be pages of several sizes, and a plan
+/// that names the range in pieces of the smallest leaves the larger ones.
+#[test]
+fn ranges_in_pieces_below_a_live_table_are_no_proof() {
+    let judged = verdicts("powerpc64", |what| {
+        what.contains("`drops walk of run of 1.. entries at pte, pmd, pud, this tag;` without `p")
+    });
+    assert!(!judged.is_empty());
+    let contradicted = { judged.iter() }.filter(|(it, _)| *it == Verdict::Contradicted);
+    assert_eq!(contradicted.count(), 0, "{judged:?}");
+    assert!(
+        judged.iter().any(|(it, _)| *it == Verdict::Disproved),
+        "{judged:?}"
+    );
+}
+
 /// With larger translations loops name fewer addresses. Plans do not say so: their proof is for the levels of the right
 /// definition.
 #[test]

@@ -32,14 +32,9 @@ pub fn check_length(instructions: usize) -> Result<(), String> {
     ))
 }
 
-/// Interprets the plan of a flush, and then the plan that completes it. A flush of this CPU alone publishes the changes first, if
-/// the environment does not say that this was done.
+/// Interprets the plan of a flush, and then the plan that completes it.
 pub fn flush(model: &Model, plans: &Plans, shape: Shape, env: &Env) -> [Effects; 2] {
-    let mut start = interpret(model, plans, shape, env);
-    if shape.reach() == Reach::Here && !env.published {
-        let begin = interpret(model, plans, Shape::Begin(shape.space()), env);
-        start.ops.splice(0..0, begin.ops);
-    }
+    let start = start(model, plans, shape, env);
     let env = Env {
         steps: start.steps,
         ..env.clone()
@@ -47,6 +42,17 @@ pub fn flush(model: &Model, plans: &Plans, shape: Shape, env: &Env) -> [Effects;
     let finish = Shape::Finish(shape.space(), shape.reach());
     let finish = interpret(model, plans, finish, &env);
     [start, finish]
+}
+
+/// Interprets the plan of a flush. A flush of this CPU alone publishes the changes first, if the environment does not say that this
+/// was done.
+pub fn start(model: &Model, plans: &Plans, shape: Shape, env: &Env) -> Effects {
+    let mut start = interpret(model, plans, shape, env);
+    if shape.reach() == Reach::Here && !env.published {
+        let begin = interpret(model, plans, Shape::Begin(shape.space()), env);
+        start.ops.splice(0..0, begin.ops);
+    }
+    start
 }
 
 /// Interprets the load of a new tag, which is that of the environment's root, if the start of a flush on this CPU was left to it.

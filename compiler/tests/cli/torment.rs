@@ -171,7 +171,7 @@ fn a_failure_of_plans_names_the_line_of_the_definition() {
     let picture = fs::read_to_string(directory.path().join("failure.svg")).expect("a picture");
     let picture = elements(&picture);
     let has = |text: &str| picture.iter().any(|it| it.text.contains(text));
-    assert!(has("the CPU that flushes") && has("by an erratum"));
+    assert!(has("the CPU that flushes") && has("keeps") && has("by an erratum"));
 }
 
 /// What is about the whole runtime is refused where the plans run, whatever else is given.
