@@ -55,10 +55,11 @@ pub fn stop(cpu: usize) {
 
 /// Waits until the programs of CPUs have begun and are done at least once from now on: all of them have accessed memory.
 pub fn wait_for_round(cpus: Range<usize>) {
-    for worker in &WORKERS[cpus] {
-        let before = worker.rounds.load(Ordering::Relaxed);
-        // The first one that is done may have begun before.
-        while worker.rounds.load(Ordering::Relaxed) < before + 2 {
+    let rounds = |cpu: usize| WORKERS[cpu].rounds.load(Ordering::Relaxed);
+    let before: [u64; boot::CPUS] = core::array::from_fn(rounds);
+    // They go on at the same time. The first round that is done may have begun before.
+    for cpu in cpus {
+        while rounds(cpu) < before[cpu] + 2 {
             core::hint::spin_loop();
         }
     }
