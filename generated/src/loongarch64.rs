@@ -11,7 +11,7 @@ use tlbc_runtime::backend::{
     PerCpuSource, PteUpdate, Root, Shootdown, Started, TableFree, TagValues, Tags,
 };
 use tlbc_runtime::deferred::{Deferred, Pending};
-use tlbc_runtime::level::{Level, Levels};
+use tlbc_runtime::level::Level;
 use tlbc_runtime::pte::{ChangeFacts, Marks, Negative, Stricter};
 use tlbc_runtime::request::passes::{Folding, Pass, Passes, SinglePass, SortedPasses, Walks};
 use tlbc_runtime::request::{
@@ -45,9 +45,10 @@ impl Config {
     /// Read from `PWCH[24] = 1`.
     ///
     /// Setup that depends on it: before a large page is mapped where nothing was, everything of the
-    /// space is flushed: entries with V = 0 of smaller pages would match as well when not `ptw`;
-    /// the refill handler is among the lockless walkers for which the free of a table waits when
-    /// not `ptw`.
+    /// space is flushed: entries with V = 0 of smaller pages would match as well when not `ptw`; an
+    /// entry of an upper level that is not valid points at a table of entries that are not valid:
+    /// the refill handler makes entries of single pages from it when not `ptw`; the refill handler
+    /// is among the lockless walkers for which the free of a table waits when not `ptw`.
     pub const PTW: Self = Self(1 << 0);
     /// Pages of 4 KiB; at most one page size may be named.
     pub const G4K: Self = Self(1 << 1);
@@ -235,6 +236,8 @@ impl Hardware {
     ///   entry is global only if both of the pair are.
     /// - before a large page is mapped where nothing was, everything of the space is flushed:
     ///   entries with V = 0 of smaller pages would match as well when not `ptw`.
+    /// - an entry of an upper level that is not valid points at a table of entries that are not
+    ///   valid: the refill handler makes entries of single pages from it when not `ptw`.
     /// - the refill handler is among the lockless walkers for which the free of a table waits
     ///   when not `ptw`.
     /// - tables are below 2^60.
@@ -430,17 +433,21 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline(never)]
     fn user_here_ranges(&self, cpu: &mut impl Issue<Op>, tag: u64, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
-        if !c.has(Config::PTW)
-            && ranges.has_negative()
-            && (ranges.tables() || ranges.has_negative_at(Levels::of(&[PMD, PUD, PGD])))
-        {
+        if !c.has(Config::PTW) && ranges.has_negative() && ranges.tables() {
             self.user_here_everything()
         } else {
             let levels = level_table(c);
             match SinglePass::new(ranges, levels) {
                 Some(single) => self.user_here_passes(cpu, tag, &single),
                 None => {
-                    let folding = Folding::new(Walks::Apart).with_leaves().with_joint();
+                    let folding = if c.has(Config::PTW) {
+                        Folding::new(Walks::Apart).with_leaves().with_joint()
+                    } else {
+                        Folding::new(Walks::Apart)
+                            .with_leaves()
+                            .with_joint()
+                            .with_negative()
+                    };
                     SortedPasses::apply(ranges, levels, folding, |sorted| {
                         self.user_here_passes(cpu, tag, sorted)
                     })
@@ -472,17 +479,21 @@ impl<M: Configuration<Config>> Tlb<M> {
     #[inline(never)]
     fn kernel_here_ranges(&self, cpu: &mut impl Issue<Op>, ranges: &Ranges) -> Outcome {
         let c = self.config.flags();
-        if !c.has(Config::PTW)
-            && ranges.has_negative()
-            && (ranges.tables() || ranges.has_negative_at(Levels::of(&[PMD, PUD, PGD])))
-        {
+        if !c.has(Config::PTW) && ranges.has_negative() && ranges.tables() {
             self.kernel_here_everything(cpu)
         } else {
             let levels = level_table(c);
             match SinglePass::new(ranges, levels) {
                 Some(single) => self.kernel_here_passes(cpu, &single),
                 None => {
-                    let folding = Folding::new(Walks::Apart).with_leaves().with_joint();
+                    let folding = if c.has(Config::PTW) {
+                        Folding::new(Walks::Apart).with_leaves().with_joint()
+                    } else {
+                        Folding::new(Walks::Apart)
+                            .with_leaves()
+                            .with_joint()
+                            .with_negative()
+                    };
                     SortedPasses::apply(ranges, levels, folding, |sorted| {
                         self.kernel_here_passes(cpu, sorted)
                     })
@@ -656,7 +667,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
             negative: if c.has(Config::PTW) {
                 Negative::Never
             } else {
-                Negative::UntilDropped
+                Negative::AsPages
             },
             stricter: Stricter::FaultsUntilDropped,
             devices_stay_strict: false,

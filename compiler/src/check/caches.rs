@@ -2,14 +2,15 @@
 //!
 //! In: the caches, and what instructions drop in them. Out: E0207. Holds: a cache that is made from another holds
 //! entries of one kind, which the other one holds too; an instruction drops walk entries of all caches that are made from the tables,
-//! or of none, because a walk begins at an entry of any of them and fills all; an entry is refetched only where the machine walks.
+//! or of none, because a walk begins at an entry of any of them and fills all; an entry is refetched only where the machine walks;
+//! negative entries of single pages have one level.
 
 use tlbc_runtime::pte::Stricter;
 
 use super::configs::{Configs, both_hold};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Cache, CachedKind, Drops, Model};
+use crate::model::{Cache, CachedKind, Drops, Model, Negative};
 
 /// Checks E0207: entries that are made from those of another cache are of one kind, which that cache holds.
 pub fn made_from_their_kind(model: &Model, found: &mut Vec<Diagnostic>) {
@@ -104,4 +105,31 @@ fn holds_walks(cache: &Cache) -> bool {
 /// Returns whether a clause drops entries of a cache.
 fn is_in(drops: &Drops, cache: usize) -> bool {
     drops.caches.is_none_or(|caches| caches.0 & 1 << cache != 0)
+}
+
+/// Checks E0207: where negative entries are of single pages, every geometry names those alike.
+pub fn negative_of_pages(model: &Model, found: &mut Vec<Diagnostic>) {
+    let mut negative = model.caches.negative.cases.iter();
+    if !negative.any(|(kept, _)| *kept == Negative::AsPages) {
+        return;
+    }
+    let mut geometries = model.geometries.iter();
+    let Some(without) = geometries.find(|it| it.levels.iter().take(1).flatten().count() == 0)
+    else {
+        return;
+    };
+    let name = &model.levels[0].name;
+    found.push(
+        Diagnostic::new(
+            Code::E0207,
+            model.caches.negative.span,
+            format!(
+                "`as pages`, and `{}` has no entries of `{name}`",
+                without.named.name
+            ),
+        )
+        .label("negative entries are of the lowest level")
+        .because(without.named.span, "its pages have another level")
+        .help("give the level of single pages the same name in each geometry"),
+    );
 }

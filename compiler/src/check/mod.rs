@@ -117,6 +117,7 @@ const RULES: &[ModelRule] = &[
     stated(caches::made_from_their_kind),
     whole(caches::walks_together),
     stated(caches::refetched_by_a_walker),
+    stated(caches::negative_of_pages),
     whole(sets::counted),
     whole(sets::comparable),
     whole(instructions::promises),

@@ -15,7 +15,7 @@ use crate::model::{
 use crate::source::Span;
 use rustc_hash::FxHashSet;
 use tlbc_facts::clause::MaxCount;
-use tlbc_runtime::level::Level;
+use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::request::{Reach, Space};
 
 /// Checks E0208: features, limits and tags are used. Any other unused definition is a
@@ -251,6 +251,7 @@ pub fn levels(model: &Model, found: &mut Vec<Diagnostic>) {
     for drops in all_drops(model) {
         let note =
             "the machine has no such entries, so the statement was probably meant for others";
+        found.extend(of_no_negative_entry(model, drops).map(|it| it.note(note)));
         if let Some(LevelSel::Only(only)) = drops.leaf {
             let wrong = only.iter().find(|level| !maps.contains(*level));
             found.extend(wrong.map(|level| leaf(drops.span, level.index(), note)));
@@ -268,6 +269,25 @@ pub fn levels(model: &Model, found: &mut Vec<Diagnostic>) {
             }));
         }
     }
+}
+
+/// Returns a finding if a clause drops negative entries of a level that none is of.
+fn of_no_negative_entry(model: &Model, drops: &Drops) -> Option<Diagnostic> {
+    let cases = model.caches.negative.cases.iter();
+    let made = cases.flat_map(|(kept, _)| Level::all().map(|invalid| kept.levels(invalid)));
+    let made = made.fold(Levels::NONE, Levels::union);
+    let Some(LevelSel::Only(only)) = drops.negative else {
+        return None;
+    };
+    let wrong = only.iter().find(|level| !made.contains(*level))?;
+    let message = format!(
+        "no negative entry is of `{}`",
+        model.levels[wrong.index()].name
+    );
+    let found = Diagnostic::new(Code::E0208, drops.span, message)
+        .label("stated here")
+        .because(model.caches.negative.span, "each is of a single page");
+    (!made.is_empty()).then(|| found.help("correct the level, or remove `as pages`"))
 }
 
 fn used_features(model: &Model) -> Vec<usize> {

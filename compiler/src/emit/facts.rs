@@ -86,6 +86,7 @@ impl Emit<'_> {
             Runtime::Negative.item(match negative {
                 Negative::Never => "Never",
                 Negative::UntilDropped => "UntilDropped",
+                Negative::AsPages => "AsPages",
                 Negative::Expires => "Expires",
             })
         });

@@ -220,6 +220,9 @@ fn negative(it: &Analysis) -> Vec<String> {
         let text = match kept {
             Negative::Never => "are not cached",
             Negative::UntilDropped => "are cached: a new mapping requires a flush",
+            Negative::AsPages => {
+                "are cached, each of a single page: a new mapping requires a flush"
+            }
             Negative::Expires => {
                 "are cached for a bounded time: a new mapping of the kernel requires a flush"
             }

@@ -2,6 +2,7 @@
 
 use tlbc_facts::clause::CacheSet;
 use tlbc_runtime::agents::Agents;
+use tlbc_runtime::level::{self, Levels};
 
 use super::registers::{LimitFrom, ReadFrom};
 use super::terms::{At, Cases, Cond, DefinitionName, Machine, Resync};
@@ -153,6 +154,14 @@ impl Caches {
     pub fn negative(&self, machine: impl Machine) -> Negative {
         let stated = self.negative.get(machine);
         stated.copied().unwrap_or(Negative::UntilDropped)
+    }
+
+    /// Returns the levels of the negative entries that are cached.
+    #[must_use]
+    pub fn negative_levels(&self, machine: impl Machine) -> Levels {
+        let negative = self.negative(machine);
+        let levels = level::Level::all().map(|invalid| negative.levels(invalid));
+        levels.fold(Levels::NONE, Levels::union)
     }
 
     /// Returns whether a CPU with a root loaded walks by speculation.

@@ -52,6 +52,7 @@ impl Expected {
             | Rule::operations_case
             | Rule::pages_case => &[Rule::number, Rule::k_limit],
             Rule::invalid_case => &[Rule::k_never, Rule::k_cached, Rule::k_expires],
+            Rule::as_pages => &[Rule::k_as],
             Rule::fills_case => &[Rule::k_while, Rule::k_by],
             Rule::stricter_case => &[Rule::k_refetched, Rule::k_dropped, Rule::k_faults],
             Rule::under | Rule::unders => &[Rule::k_global, Rule::k_under],

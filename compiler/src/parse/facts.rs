@@ -36,7 +36,9 @@ impl TreeBuilder<'_> {
                 together: has(node, Rule::k_together) || has(node, Rule::k_whole),
             },
             Rule::invalid => CacheFact::Invalid(self.cases(node, Rule::invalid_case, |_, case| {
-                if has(case, Rule::k_cached) {
+                if has(case, Rule::as_pages) {
+                    Negative::AsPages
+                } else if has(case, Rule::k_cached) {
                     Negative::UntilDropped
                 } else if has(case, Rule::k_expires) {
                     Negative::Expires

@@ -231,7 +231,7 @@ impl<'m> PlanContext<'m> {
                 ..EntryKinds::NOTHING
             },
             CachedKind::Negative => EntryKinds {
-                negative: levels,
+                negative: levels.and(self.model.caches.negative_levels(self.machine)),
                 ..EntryKinds::NOTHING
             },
         };

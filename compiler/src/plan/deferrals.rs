@@ -8,13 +8,14 @@ use std::rc::Rc;
 use tlbc_facts::cells::Cells;
 use tlbc_facts::clause::{EntryKinds, TagSelector};
 use tlbc_runtime::agents::Agents;
+use tlbc_runtime::level::Levels;
 use tlbc_runtime::request::Space;
 use tlbc_runtime::request::passes::Leaves;
 
 use super::addressing::Addressing;
 use super::candidates::{Candidate, How};
 use super::context::PlanContext;
-use crate::model::{AddressSelector, CachedKind, LevelSel, Machine, Model, Source, Value};
+use crate::model::{AddressSelector, Drops, LevelSel, Machine, Model, Source, Value};
 
 impl PlanContext<'_> {
     /// Returns the flushes that can be deferred.
@@ -85,12 +86,20 @@ pub fn load_drops(model: &Model, load: usize, machine: impl Machine, keep: bool)
     model.loads[load].drops.iter().any(|d| {
         d.leaf == Some(LevelSel::Any)
             && d.walk == Some(LevelSel::Any)
-            && (d.negative == Some(LevelSel::Any)
-                || !model.caches.hold(CachedKind::Negative, machine))
+            && drops_negative(d, model.caches.negative_levels(machine))
             && d.which.value == AddressSelector::Everything
             && d.whose.value.this
             && d.when.holds_with(machine, false, keep)
     })
+}
+
+/// Returns whether a clause invalidates the negative entries that are cached, which are of these levels.
+fn drops_negative(drops: &Drops, cached: Levels) -> bool {
+    match drops.negative {
+        Some(LevelSel::Any) => true,
+        Some(LevelSel::Only(levels)) => cached.and(levels) == cached,
+        _ => cached.is_empty(),
+    }
 }
 
 /// Returns whether a load can keep the entries under the tag.

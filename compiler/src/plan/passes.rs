@@ -158,7 +158,7 @@ impl<'m> PlanBuilder<'m, '_> {
             negative: Levels::ALL,
             ..LEAF
         };
-        let levels = self.levels();
+        let levels = self.negative_levels();
         let by_address = self.negative_by_address(context);
         let Some(one) = self.chooser.choose(context, all) else {
             return false;
@@ -166,6 +166,7 @@ impl<'m> PlanBuilder<'m, '_> {
         let runs = self.runs(context, all);
         let mut choices = [Some(&one), runs.as_ref()].into_iter().flatten();
         choices.all(|choice| choice.leaves() != Leaves::Whole)
+            && !levels.is_empty()
             && by_address.len() == levels.len()
             && by_address.into_iter().all(|demand| {
                 self.choose(context, demand) == one && self.runs(context, demand) == runs

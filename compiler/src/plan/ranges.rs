@@ -7,7 +7,7 @@
 use std::rc::Rc;
 
 use tlbc_facts::clause::CacheSet;
-use tlbc_runtime::level::Levels;
+use tlbc_runtime::level::{Level, Levels};
 
 use super::builder::PlanBuilder;
 use super::candidates::Candidate;
@@ -78,6 +78,14 @@ impl<'m> PlanBuilder<'m, '_> {
         })
     }
 
+    /// Returns the levels of the negative entries that are cached.
+    pub(super) fn negative_levels(&self) -> Vec<Level> {
+        let cached = self.model.caches.negative_levels(self.machine);
+        let mut levels = self.levels();
+        levels.retain(|level| cached.contains(*level));
+        levels
+    }
+
     /// Returns a demand for each level whose negative entries are invalidated by address, with the leaf entries
     /// that a pass may need as well.
     pub(super) fn negative_by_address(&mut self, context: &PlanContext<'m>) -> Vec<Demand> {
@@ -88,7 +96,7 @@ impl<'m> PlanBuilder<'m, '_> {
             negative: Levels::only(level),
             ..LEAF.each()
         };
-        let needs = self.levels().into_iter().map(of_level);
+        let needs = self.negative_levels().into_iter().map(of_level);
         let by_address = |demand: &Demand| {
             let choice = self.chooser.choose(context, *demand);
             choice.is_some_and(|choice| choice.by_address())
@@ -140,10 +148,8 @@ impl<'m> PlanBuilder<'m, '_> {
             Some(_) => {
                 let needs = self.negative_by_address(context);
                 let by_address = |level| needs.iter().any(|n| n.negative.contains(level));
-                let others = self
-                    .levels()
-                    .into_iter()
-                    .filter(|&level| !by_address(level));
+                let others = self.negative_levels().into_iter();
+                let others = others.filter(|&level| !by_address(level));
                 let others = others.fold(Levels::NONE, |all, l| all.union(Levels::only(l)));
                 let passes = if others.is_empty() {
                     passes

@@ -7,7 +7,7 @@
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::deferred::Pending;
 use tlbc_runtime::level::{Level, Levels};
-use tlbc_runtime::pte::{self, RequiredFlush};
+use tlbc_runtime::pte::{self, Negative, RequiredFlush};
 use tlbc_runtime::request::passes::Pass;
 use tlbc_runtime::request::{Extent, LevelTable, Ranges, Scope, Space};
 
@@ -161,8 +161,8 @@ impl Ask {
         stale: Vec::new(),
     };
 
-    /// Returns the request on a machine with these levels; none if the machine has no such levels.
-    pub fn new(what: What, space: Space, levels: &LevelTable) -> Option<Self> {
+    /// Returns the request on a machine with these levels and negative entries; none if the machine has no such levels.
+    pub fn new(what: What, space: Space, levels: &LevelTable, negative: Negative) -> Option<Self> {
         let maps = |level: Level| levels[level.index()].leaf && exists(levels, level);
         let lowest = Level::all().find(|level| exists(levels, *level))?;
         let points = |level: Level| exists(levels, level) && level > lowest;
@@ -211,7 +211,7 @@ impl Ask {
             What::LiveMixed(level, below) => {
                 let next = Level::all().find(|it| maps(*it) && *it > below && *it < level)?;
                 let one = of(level, 1);
-                ask = Self::new(What::Live(level, below, 1), space, levels)?;
+                ask = Self::new(What::Live(level, below, 1), space, levels, negative)?;
                 ask.leaf(next, within(one, levels, next, 1));
             }
             What::Last(level, below) => {
@@ -227,22 +227,22 @@ impl Ask {
             }
             What::New(level, count) => {
                 maps(level).then_some(())?;
-                ask.new_entries(level, of(level, count));
+                ask.new_entries(negative.levels(level), of(level, count));
             }
             What::News(level, below) => {
                 (maps(level) && maps(below)).then_some(())?;
-                ask.new_entries(level, of(level, 2));
-                ask.new_entries(below, of(below, 3));
+                ask.new_entries(negative.levels(level), of(level, 2));
+                ask.new_entries(negative.levels(below), of(below, 3));
             }
             What::Everything(walk) => {
                 ask.everything = true;
                 (ask.walk, ask.live) = (walk, walk);
-                ask.all(levels, lowest);
+                ask.all(levels, lowest, negative);
             }
             What::Teardown => {
                 ask.everything = true;
                 (ask.walk, ask.live, ask.teardown) = (true, true, true);
-                ask.all(levels, lowest);
+                ask.all(levels, lowest, negative);
                 ask.stale(CachedKind::Root, Level(0), None);
             }
         }
@@ -251,10 +251,12 @@ impl Ask {
     }
 
     /// Adds everything that a space may have cached.
-    pub fn all(&mut self, levels: &LevelTable, lowest: Level) {
+    pub fn all(&mut self, levels: &LevelTable, lowest: Level, negative: Negative) {
         for level in Level::all().filter(|level| exists(levels, *level)) {
             if levels[level.index()].leaf {
                 self.stale(CachedKind::Leaf, level, None);
+            }
+            if negative.levels(level).contains(level) {
                 self.stale(CachedKind::Negative, level, None);
             }
             if level > lowest && self.walk {
@@ -273,9 +275,12 @@ impl Ask {
         self.stale(CachedKind::Walk, level, Some(extent));
     }
 
-    fn new_entries(&mut self, level: Level, extent: Extent) {
-        self.ranges.negative(level, extent);
-        self.stale(CachedKind::Negative, level, Some(extent));
+    /// Adds entries that are new, where negative entries of these levels may be cached.
+    fn new_entries(&mut self, levels: Levels, extent: Extent) {
+        for level in levels.iter() {
+            self.ranges.negative(level, extent);
+            self.stale(CachedKind::Negative, level, Some(extent));
+        }
     }
 
     /// Adds entries. The runtime's rules say which agents can use them.

@@ -138,7 +138,7 @@ fn path(facts: &Reading<'_>, plans: &Plans, moment: Moment, machine: &Partial<'_
     };
     let lowest = Level::all().find(|level| exists(&levels, *level));
     if let Some(lowest) = lowest.filter(|_| flushes) {
-        ask.all(&levels, lowest);
+        ask.all(&levels, lowest, facts.caches().negative(machine));
     }
     let mut run = Execution::new(facts, plans, machine, &ask, levels);
     run.shape(moment.shape());
@@ -185,7 +185,7 @@ fn path(facts: &Reading<'_>, plans: &Plans, moment: Moment, machine: &Partial<'_
             ..Ask::NOTHING
         };
         if let Some(lowest) = lowest {
-            previous.all(&levels, lowest);
+            previous.all(&levels, lowest, facts.caches().negative(machine));
         }
         let cells = previous.stale.iter().flat_map(|stale| {
             let cells = path.cells(stale.kind, stale.level, 0).into_iter();

@@ -76,7 +76,8 @@ impl Flush<'_> {
         let mut failures = Vec::new();
         every_path(model, |machine| {
             let levels = self.facts.level_table(machine);
-            let Some(ask) = Ask::new(self.what, self.space, &levels) else {
+            let negative = self.facts.caches().negative(machine);
+            let Some(ask) = Ask::new(self.what, self.space, &levels, negative) else {
                 return;
             };
             if self.is_impossible(machine)

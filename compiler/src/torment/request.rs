@@ -198,12 +198,14 @@ impl Hardware<'_> {
         let (leaf, walk) = self.levels();
         let (base, bits) = self.addresses(request.space);
         let last = base + ((1u64 << bits) - 1);
+        let cached = self.model.caches.negative_levels(self.config);
+        let negative = cached.and(leaf.union(walk));
         request.stale = [base, last, base + rng.u64(..1 << bits)]
             .map(|va| Stale {
                 va,
                 leaf,
                 walk: if walks { walk } else { Levels::NONE },
-                negative: leaf,
+                negative,
                 root: false,
                 live: false,
             })
@@ -296,7 +298,10 @@ impl Hardware<'_> {
             let Some(extent) = self.extent(request.space, level, count, rng) else {
                 continue;
             };
-            ranges.negative(level, extent);
+            let negative = self.model.caches.negative(self.config).levels(level);
+            for level in negative.iter() {
+                ranges.negative(level, extent);
+            }
             for va in [
                 extent.start,
                 extent.last(),
@@ -306,7 +311,7 @@ impl Hardware<'_> {
                     va,
                     leaf: Levels::NONE,
                     walk: Levels::NONE,
-                    negative: Levels::only(level),
+                    negative,
                     root: false,
                     live: false,
                 });

@@ -103,20 +103,9 @@ impl TraceRun<'_> {
         let facts = self.model.change_facts(self.query.config);
         let mut ranges = Ranges::new();
         for (level, extent) in self.entries.leaves(range)? {
-            let page = Extent { bytes: 1, ..extent }.rounded(self.entries.shift(level.index())?);
-            if facts.negative == Negative::UntilDropped {
-                // The table that contains the entry may have been new as well.
-                for (above, there) in Level::all().zip(&self.levels) {
-                    if above >= level && there.shift != 0 {
-                        ranges.negative(above, page);
-                    }
-                }
-            } else {
-                ranges.leaf(level, page);
-            }
+            ranges.fault(&facts, &self.levels, extent.start, level);
         }
-        let flushes = facts.stricter == Stricter::FaultsUntilDropped;
-        if flushes || facts.negative == Negative::UntilDropped {
+        if ranges != Ranges::new() {
             self.flush_here(&ranges);
         } else {
             self.note(match facts.stricter {

@@ -27,8 +27,8 @@ use crate::mask::CpuId;
 use crate::misuse::{Misuse, check_leaf_level};
 use crate::mmu::Mmu;
 use crate::platform::Platform;
-use crate::pte::{Change, ChangeFacts, Changed, Deadline, Negative, Owner, Slot, Stricter, Was};
-use crate::request::{Extent, Ranges, Reach, Request, Space, SpaceFlags};
+use crate::pte::{Change, ChangeFacts, Changed, Deadline, Owner, Slot, Was};
+use crate::request::{Ranges, Reach, Request, Space, SpaceFlags};
 use crate::space::AddressSpace;
 
 impl<P: Platform> Mmu<P> {
@@ -174,7 +174,8 @@ impl<P: Platform> Mmu<P> {
         required.deadline == Deadline::Store && !required.is_nothing()
     }
 
-    /// Flushes the stricter entry that this CPU may have cached, after a fault that the page table does not justify.
+    /// Flushes the entry that this CPU may have cached, after a fault at an address that the page table does not justify: a leaf entry
+    /// that permits less than the table, or a negative entry.
     ///
     /// Returns whether it flushed anything. Where the machine drops the entry at the fault, walks the table again before it
     /// faults, or keeps a negative entry for a bounded time only, no flush is needed.
@@ -193,29 +194,15 @@ impl<P: Platform> Mmu<P> {
         level: Level,
     ) -> Result<bool, Misuse> {
         let backend = self.platform.backend();
-        let shift = check_leaf_level(backend.levels(), level)?;
+        check_leaf_level(backend.levels(), level)?;
         let facts = backend.change_facts(space.flags());
-        let has_negative =
-            facts.negative == Negative::UntilDropped && !is_back(Fault::LeavesNegative);
-        let stays =
-            facts.stricter == Stricter::FaultsUntilDropped && !is_back(Fault::LeavesStricter);
-        if !stays && !has_negative {
+        let mut ranges = Ranges::new();
+        ranges.fault(&facts, backend.levels(), va, level);
+        if ranges == Ranges::new() {
             return Ok(false);
         }
         self.platform.pin_cpu(Self::interrupts_off(), |cpu| {
             let here = self.platform.cpu(cpu);
-            let mut ranges = Ranges::new();
-            let page = Extent::new(va, 1).rounded(shift);
-            if has_negative {
-                // The negative entry may be of any level above.
-                for (above, facts) in Level::all().zip(backend.levels()) {
-                    if above >= level && facts.shift != 0 {
-                        ranges.negative(above, page);
-                    }
-                }
-            } else {
-                ranges.leaf(level, page);
-            }
             let request = Request {
                 space: space.kind,
                 tag: space.tag_on(here, space.slot_on(here), &*backend),

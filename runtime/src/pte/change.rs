@@ -1,7 +1,7 @@
 //! A change of one page-table entry: what it was and what it becomes, and what the machine may have cached of it.
 
 use crate::fault::{Fault, is_back};
-use crate::level::Level;
+use crate::level::{Level, Levels};
 use crate::pte::marks::Marks;
 
 /// The meaning of a page-table entry.
@@ -111,8 +111,30 @@ pub enum Negative {
     Never,
     /// Until the negative entry is invalidated: accesses fault until then.
     UntilDropped,
+    /// As long, in entries of single pages, whichever table entry is invalid.
+    AsPages,
     /// For a bounded time: an access that is repeated after a fault finds the valid entry in the end.
     Expires,
+}
+
+impl Negative {
+    /// Returns the levels of the negative entries that are made where an entry of this level is invalid.
+    #[must_use]
+    #[inline]
+    pub const fn levels(self, invalid: Level) -> Levels {
+        match self {
+            Self::Never => Levels::NONE,
+            Self::UntilDropped | Self::Expires => Levels::only(invalid),
+            Self::AsPages => Levels::only(Level(0)),
+        }
+    }
+
+    /// Returns whether accesses fault until a negative entry is invalidated.
+    #[must_use]
+    #[inline]
+    pub const fn is_kept(self) -> bool {
+        matches!(self, Self::UntilDropped | Self::AsPages)
+    }
 }
 
 /// What agents may have cached of an entry, and how the machine permits the entry to change.

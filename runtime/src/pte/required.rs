@@ -6,8 +6,8 @@
 
 use crate::fault::{Fault, is_back};
 use crate::level::{Level, Levels};
-use crate::pte::change::{Below, Change, ChangeFacts, Entry, Kind, Negative, Stricter};
-use crate::request::{Extent, Ranges, Space};
+use crate::pte::change::{Below, Change, ChangeFacts, Entry, Kind, Stricter};
+use crate::request::{Extent, LevelTable, Ranges, Space};
 
 /// The latest moment of a required flush.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -52,6 +52,38 @@ impl Ranges {
         }
         if required.subtree && !required.is_nothing() {
             self.subtree();
+        }
+    }
+}
+
+impl Ranges {
+    /// Adds what an access of an address may have found in place of a valid leaf entry of a level, and that stays until it is
+    /// invalidated: a leaf entry that permits less, and negative entries.
+    pub fn fault(&mut self, facts: &ChangeFacts, levels: &LevelTable, va: u64, level: Level) {
+        let of = |level: Level| {
+            let there = levels.get(level.index());
+            there.map(|there| Extent::new(va, 1).rounded(there.shift))
+        };
+        let stays = facts.stricter == Stricter::FaultsUntilDropped;
+        if stays
+            && !is_back(Fault::LeavesStricter)
+            && let Some(entry) = of(level)
+        {
+            self.leaf(level, entry);
+        }
+        if !facts.negative.is_kept() || is_back(Fault::LeavesNegative) {
+            return;
+        }
+        // The entry of any level above may have been invalid.
+        for (above, there) in Level::all().zip(levels) {
+            if above < level || there.shift == 0 {
+                continue;
+            }
+            for negative in facts.negative.levels(above).iter() {
+                if let Some(entry) = of(negative) {
+                    self.negative(negative, entry);
+                }
+            }
         }
     }
 }
@@ -175,11 +207,11 @@ impl Change {
 
     /// Returns the required flush of a valid entry that is stored where none was.
     fn new_entry(&self, facts: &ChangeFacts) -> RequiredFlush {
-        if facts.negative == Negative::Never || is_back(Fault::IgnoresNegative) {
+        if is_back(Fault::IgnoresNegative) {
             return RequiredFlush::NOTHING;
         }
         RequiredFlush {
-            negative: Levels::only(self.level),
+            negative: facts.negative.levels(self.level),
             deadline: Deadline::Fault,
             ..RequiredFlush::NOTHING
         }

@@ -294,6 +294,18 @@ fn a_new_mapping_requires_nothing_unless_negative_entries_are_cached() {
     };
     let new = lowest(Entry::Invalid, PAGE);
     assert!(new.required_flush(&cached).negative == Levels(1));
+    // Those of single pages are of the lowest level, whichever entry is new.
+    let of_pages = ChangeFacts {
+        negative: Negative::AsPages,
+        ..FACTS
+    };
+    let new_table = Change {
+        level: Level(2),
+        ..lowest(Entry::Invalid, TABLE)
+    };
+    assert_eq!(new_table.required_flush(&cached).negative, Levels(4));
+    assert_eq!(new_table.required_flush(&of_pages).negative, Levels(1));
+    assert!(!new_table.required_flush(&of_pages).is_required_now(true));
     // One that expires makes user code fault again; the kernel's code must not fault.
     let expiring = ChangeFacts {
         negative: Negative::Expires,

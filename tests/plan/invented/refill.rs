@@ -59,6 +59,26 @@ fn a_fault_flushes_what_is_kept_until_then() {
     issues(&arch, "walker forgets", &fault, &[]);
 }
 
+/// Where an instruction drops the negative entries of the lowest level alone, a fault flushes everything, as the entry of an upper
+/// level may have been invalid, unless each negative entry is of a single page.
+#[test]
+fn a_fault_flushes_one_page_where_negative_entries_are_of_pages() {
+    let at_pte = (
+        "drops negative of one page",
+        "drops negative at pte of one page",
+    );
+    let as_pages = ("invalid cached,", "invalid cached as pages,");
+    let fault = Ask::event(Event::Fault(AddressRange {
+        extent: Extent::new(0x1000, 0x1000),
+        levels: vec![0],
+    }));
+    let of_any = with(REFILL, &[at_pte]);
+    issues(&of_any, "", &fault, &["order", "space 0x42"]);
+    let of_pages = with(REFILL, &[at_pte, as_pages]);
+    issues(&of_pages, "", &fault, &["order", "page 0x1000, 0x42"]);
+    issues(&of_pages, "brief forgets", &fault, &[]);
+}
+
 #[test]
 fn the_facts_of_changes_depend_on_the_machine() {
     let arch = good(REFILL);

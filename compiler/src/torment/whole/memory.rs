@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tlbc_runtime::level::Level;
+use tlbc_runtime::level::{LEVELS, Level};
 use tlbc_runtime::request::Space;
 
 /// The bits of an entry: valid, a leaf, writable, an attribute. The number of the page or the table is above them.
@@ -148,6 +148,8 @@ pub struct Memory {
     /// The marks of each page, by the first one of its entry, that the machine had set and that were removed from its entry: the
     /// kernel must get them.
     unreturned: HashMap<usize, u64>,
+    /// What an entry of each level translates, as log2, and the most entries that a table of it has had.
+    sizes: [(u32, usize); LEVELS],
 }
 
 impl Memory {
@@ -164,6 +166,7 @@ impl Memory {
             clean: HashSet::new(),
             marks: HashMap::new(),
             unreturned: HashMap::new(),
+            sizes: [(0, 0); LEVELS],
         }
     }
 
@@ -175,6 +178,8 @@ impl Memory {
         entries: usize,
     ) -> Rc<Table> {
         let number = self.tables.len();
+        let most = self.sizes[level.index()].1.max(entries);
+        self.sizes[level.index()] = (shift, most);
         let table = new_table(number, (level, shift), (space, va), entries);
         self.tables.push(table.clone());
         self.live.push(table.clone());
@@ -207,6 +212,21 @@ impl Memory {
     pub fn free_top_table(&mut self, table: &Rc<Table>) -> bool {
         self.free_tops.push(table.number);
         self.free_table(table)
+    }
+
+    /// Returns the addresses of single pages that an entry of a table translates, or would if tables were below it.
+    pub fn pages_below(&self, table: &Table, nth: usize) -> Vec<u64> {
+        let mut pages = vec![table.va_of(nth)];
+        for &(shift, entries) in self.sizes[..table.level.index()].iter().rev() {
+            let entries = 0..entries.max(1) as u64;
+            let below = |va: u64| {
+                entries
+                    .clone()
+                    .map(move |nth| va.wrapping_add(nth << shift))
+            };
+            pages = pages.into_iter().flat_map(below).collect();
+        }
+        pages
     }
 
     /// Returns the table at a physical address.

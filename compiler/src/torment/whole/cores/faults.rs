@@ -4,7 +4,7 @@
 //! fault again, and the kernel's code finds every valid entry unless its handler fixes such faults.
 
 use tlbc_machine::hardware::EntryKind;
-use tlbc_runtime::pte::{Negative, Stricter};
+use tlbc_runtime::pte::Stricter;
 use tlbc_runtime::request::Space;
 
 use super::super::memory::{MARKS, Table, VALID, WRITABLE};
@@ -13,7 +13,7 @@ use super::{ComplaintSubject, Cores, Held};
 impl Cores<'_> {
     /// Returns whether a CPU keeps negative entries until they are invalidated.
     pub(super) fn keeps_negative(&self) -> bool {
-        self.changes.negative == Negative::UntilDropped
+        self.changes.negative.is_kept()
     }
 
     /// Returns a negative entry of an address that an access of a CPU may find in place of a valid entry.

@@ -5,6 +5,7 @@
 
 use tlbc_machine::hardware::{CachedEntry, EntryKind};
 use tlbc_runtime::level::Level;
+use tlbc_runtime::pte::Negative;
 use tlbc_runtime::request::Space;
 
 use super::super::memory::{LEAF, NUMBER, VALID};
@@ -128,21 +129,30 @@ impl Cores<'_> {
         }
         // What a device faults on its driver repeats.
         let negative = self.keeps_negative() && self.all[cpu].device.is_none();
+        let offset = if space == table.space {
+            0
+        } else {
+            self.to_kernel()
+        };
+        let at = |va: u64| (space, va.wrapping_add(offset));
         let mut changed = false;
         for nth in 0..table.entries.len() {
             for bits in table.seen(nth) {
                 let (valid, leaf) = (bits & VALID != 0, bits & LEAF != 0);
                 let (kind, bits) = match (valid, leaf) {
                     (false, _) if !negative => continue,
+                    (false, _) if self.changes.negative == Negative::AsPages => {
+                        for page in self.memory.pages_below(&table, nth) {
+                            let of_page = (EntryKind::Negative, Level(0));
+                            changed |= self.cache(cpu, of_page, at(page), 0, way);
+                        }
+                        continue;
+                    }
                     (false, _) => (EntryKind::Negative, 0),
                     (true, true) => (EntryKind::Leaf, bits),
                     (true, false) => (EntryKind::Walk, bits),
                 };
-                let mut va = table.va_of(nth);
-                if space != table.space {
-                    va = va.wrapping_add(self.to_kernel());
-                }
-                let va = (space, va);
+                let va = at(table.va_of(nth));
                 changed |= self.cache(cpu, (kind, table.level), va, bits, way);
                 if kind == EntryKind::Walk {
                     changed |= self.walk(cpu, space, (bits >> NUMBER) as usize, way);
