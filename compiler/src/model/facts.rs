@@ -8,7 +8,8 @@ use tlbc_runtime::request;
 
 use super::events::{Aspect, Event, Issued};
 use super::instructions::{Drops, Instr, Source, Value};
-use super::machine::{Cache, CachedKind, Renewal, Tag};
+use super::machine::{Cache, CachedKind};
+use super::spaces::{Renewal, Tag};
 use super::terms::{Cond, Config, Machine, Resync};
 use super::{Known, Model};
 

@@ -10,6 +10,7 @@ pub(crate) mod flags;
 mod instructions;
 mod machine;
 mod registers;
+mod spaces;
 mod terms;
 mod unknown;
 
@@ -17,6 +18,7 @@ pub use events::*;
 pub use instructions::*;
 pub use machine::*;
 pub use registers::*;
+pub use spaces::*;
 pub use terms::*;
 pub use unknown::Unknown;
 
