@@ -9,7 +9,8 @@ use tlbc::plan::ir::{Node, Plan, Shape};
 use tlbc::prove::{Rule, Unfollowed, disproved, prove};
 use tlbc_runtime::request::{Reach, Space};
 use tlbc_tests::archdefs::{analysis, names, shipped};
-use tlbc_tests::mutate::plans::{BREAKS, Break, is_of_flush, mutants};
+use tlbc_tests::mutate::breaks::{BREAKS, Break};
+use tlbc_tests::mutate::plans::{is_of_flush, mutants};
 use tlbc_tests::requests::{findings, good};
 
 #[test]

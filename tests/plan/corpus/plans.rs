@@ -7,7 +7,8 @@ use std::collections::BTreeSet;
 
 use tlbc::Analysis;
 use tlbc_tests::archdefs::analysis;
-use tlbc_tests::mutate::plans::{BREAKS, is_of_flush, mutants};
+use tlbc_tests::mutate::breaks::BREAKS;
+use tlbc_tests::mutate::plans::{is_of_flush, mutants};
 use tlbc_tests::scores::definitions::{failure, on_hardware};
 
 use super::read::Fields;

@@ -6,6 +6,7 @@
 //! changes. [`facts`] makes every change of a single fact, without a seed, and [`plans`]
 //! breaks plans instead of definitions.
 
+pub mod breaks;
 mod changes;
 mod effects;
 pub mod facts;
