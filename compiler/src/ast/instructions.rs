@@ -301,10 +301,13 @@ pub struct TagSelector {
 pub struct Load {
     pub name: Ident,
     pub template: Text,
+    pub requires: Option<Cond>,
     /// `per "...";`
     pub per: Vec<Text>,
     /// `keeps flags, operands;`
     pub keeps: Vec<Spanned<Keeps>>,
     pub drops: Vec<Spanned<Drops>>,
+    /// `follows isb;`
+    pub follows: Vec<Spanned<Ident>>,
     pub span: Span,
 }

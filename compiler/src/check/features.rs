@@ -10,7 +10,7 @@ use super::configs::{Configs, can_hold};
 use super::{compares_tag, field_of, tags_in, user_tags};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Cases, Cond, Drops, Instr, Invalidate, Known, Model, Setup, Source, Var};
+use crate::model::{Cases, Cond, Drops, Instr, Invalidate, Known, Load, Model, Setup, Source, Var};
 use crate::source::Span;
 
 /// Returns the clauses that compare a tag, each with its conditions.
@@ -158,6 +158,18 @@ pub fn barriers_that_may_be_missing(model: &Model, found: &mut Vec<Diagnostic>) 
             );
         }
     }
+    for (load, allowed, _) in loads(model) {
+        if let Some(before) = &load.follows {
+            let user = (load.named.name.as_str(), &allowed);
+            may_be_missing(
+                model,
+                user,
+                before.span,
+                Instr::Barrier(before.value),
+                found,
+            );
+        }
+    }
     for (name, resync) in model.resyncs() {
         for (at, when) in resync.barriers() {
             let barrier = Instr::Barrier(at.value);
@@ -173,6 +185,48 @@ pub fn barriers_that_may_be_missing(model: &Model, found: &mut Vec<Diagnostic>) 
             }
         }
     }
+}
+
+/// Checks E0406: wherever a load is issued, the machine has it.
+pub fn loads_that_may_be_missing(model: &Model, found: &mut Vec<Diagnostic>) {
+    for (load, allowed, used) in loads(model) {
+        let configs = Configs::of(model, [&allowed, &load.requires]);
+        let mut settings = configs.iter().filter(|&config| allowed.holds(config));
+        let Some(config) = settings.find(|&config| !load.requires.holds(config)) else {
+            continue;
+        };
+        let name = &load.named.name;
+        let requires = load.requires.terms.first();
+        found.push(
+            Diagnostic::new(
+                Code::E0406,
+                requires.map_or(load.span, |term| term.span),
+                format!(
+                    "`{name}` is loaded where it does not exist{}",
+                    configs.when(config)
+                ),
+            )
+            .label("requires this")
+            .because(used, "loaded here")
+            .note("on such a machine the instruction is undefined, or does nothing")
+            .help(format!(
+                "state the same where it is loaded: `loads {name} when ...;`"
+            )),
+        );
+    }
+}
+
+/// Returns the loads that are issued, each with the machines on which it is, and where that is stated.
+fn loads(model: &Model) -> impl Iterator<Item = (&Load, Cond, Span)> {
+    let events = [&model.switch, &model.return_to_user, &model.cpu_online];
+    let all = events.into_iter().flat_map(|event| &event.loads);
+    let of_events = all.flat_map(|it| it.loads.iter().map(|&load| (load, &it.when, it.span)));
+    let renewals = model.tags.iter().filter_map(|tag| {
+        let renewal = tag.renewal.as_ref()?;
+        Some((renewal.value.load, &tag.when, renewal.span))
+    });
+    let all = of_events.chain(renewals);
+    all.map(|(load, when, span)| (&model.loads[load], when.clone(), span))
 }
 
 fn instruction(model: &Model, instr: Instr) -> (Span, &str, &Cond) {

@@ -131,6 +131,7 @@ const RULES: &[ModelRule] = &[
     stated(features::tags_in_shared_caches),
     whole(features::tags_that_may_be_missing),
     whole(features::barriers_that_may_be_missing),
+    whole(features::loads_that_may_be_missing),
     stated(features::known_too_late),
     whole(spaces::switches),
     stated(spaces::flushes),

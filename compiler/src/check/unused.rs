@@ -97,6 +97,7 @@ fn conds(model: &Model) -> Vec<&Cond> {
     conds.extend(model.barriers.iter().map(|barrier| &barrier.requires));
     let fields = model.operands.iter().flat_map(|operand| &operand.fields);
     conds.extend(fields.map(|field| &field.when));
+    conds.extend(model.loads.iter().map(|load| &load.requires));
     for invalidate in &model.invalidates {
         conds.push(&invalidate.requires);
         conds.extend(invalidate.forms.iter().map(|form| &form.requires));

@@ -216,9 +216,14 @@ fn loads(out: &mut String, model: &Model, files: &Files) {
     let rows = model.loads.iter().map(|load| {
         let drops = clauses(model, &load.drops);
         let place = code(&place(files, load.span));
-        [code(&load.named.name), lines(&load.template), drops, place]
+        let name = code(&load.named.name) + &when(model, &load.requires);
+        let follows = load.follows.map_or(String::new(), |at| {
+            code(&model.barriers[at.value].named.name)
+        });
+        [name, lines(&load.template), follows, drops, place]
     });
-    table(out, ["load", "instruction", "drops", "defined at"], rows);
+    let columns = ["load", "instruction", "follows", "drops", "defined at"];
+    table(out, columns, rows);
 }
 
 fn operands(out: &mut String, model: &Model) {

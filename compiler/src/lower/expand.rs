@@ -218,8 +218,12 @@ impl ForRow<'_> {
             Item::Load(it) => {
                 self.ident(&mut it.name);
                 self.text(&mut it.template.node);
+                self.cond(it.requires.as_mut());
                 for per in &mut it.per {
                     self.text(&mut per.node);
+                }
+                for follows in &mut it.follows {
+                    self.ident(&mut follows.node);
                 }
             }
             _ => return false,

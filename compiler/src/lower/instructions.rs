@@ -96,10 +96,18 @@ impl Lower {
                 }
                 template.keeps = keeps.node;
             }
+            let mut follows = None;
+            for at in &it.follows {
+                if let Some(barrier) = self.barrier(&at.node) {
+                    self.once(&mut follows, "what it follows", barrier, at.span);
+                }
+            }
             out.push(Load {
                 named: named(&it.name),
                 template,
+                requires: self.cond(it.requires.as_ref(), &[]),
                 drops,
+                follows,
                 span: it.span,
             });
         }

@@ -250,7 +250,13 @@ fn event(it: &Analysis, event: &Event) -> Vec<String> {
         let names: Vec<String> = loads
             .loads
             .iter()
-            .map(|&load| code(&model.loads[load].named.name))
+            .map(|&load| {
+                let load = &model.loads[load];
+                let follows = load.follows.map_or(String::new(), |at| {
+                    format!(" after {}", code(&model.barriers[at.value].named.name))
+                });
+                code(&load.named.name) + &follows
+            })
             .collect();
         let view = match model.user.views.len() {
             0 | 1 => String::new(),

@@ -423,6 +423,10 @@ pub struct Load {
     pub named: DefinitionName,
     /// What it looks like.
     pub template: Template,
+    /// The machines that have it.
+    pub requires: Cond,
     pub drops: Vec<Drops>,
+    /// The barrier that is issued before it.
+    pub follows: Option<At<usize>>,
     pub span: Span,
 }

@@ -225,6 +225,10 @@ impl TreeBuilder<'_> {
                 (node.as_rule() == Rule::keeps).then(|| keeps(node))
             }),
             drops: self.facts(&body, Self::drops_fact),
+            follows: self.facts(&body, |builder, node| {
+                (node.as_rule() == Rule::follows).then(|| builder.name(node))
+            }),
+            requires: self.requires(node),
             span: self.span(node),
         }
     }

@@ -138,22 +138,43 @@ impl PlanBuilder<'_, '_> {
                     .any(|&operand| super::takes(self.model, operand, crate::model::Source::Root))
             };
             let roots = each.iter().filter(|&&(load, _)| has_root(load));
-            steps.extend(roots.map(|&(load, view)| Node::Load {
-                load,
-                view,
-                empty: true,
-                keep: false,
-            }));
+            steps.extend(roots.flat_map(|&(load, view)| self.empty_root(load, view)));
             each.sort_by_key(|&(load, _)| has_root(load));
         }
-        steps.extend(each.into_iter().map(|(load, view)| Node::Load {
+        let each = each.into_iter();
+        steps.extend(each.flat_map(|(load, view)| self.load(load, view, keep)));
+        steps.extend(self.resync(event.resync.as_ref()));
+        seq(steps)
+    }
+
+    /// Returns a load after the barrier that it follows. Entries are kept if it should keep them and can.
+    pub(super) fn load(&self, load: usize, view: usize, keep: bool) -> Vec<Node> {
+        let of_space = Node::Load {
             load,
             view,
             empty: false,
             keep: keep && can_keep(self.model, load, self.machine),
-        }));
-        steps.extend(self.resync(event.resync.as_ref()));
-        seq(steps)
+        };
+        self.after_its_barrier(load, of_space)
+    }
+
+    /// Returns the load of an empty root after the barrier that it follows.
+    fn empty_root(&self, load: usize, view: usize) -> Vec<Node> {
+        let empty = Node::Load {
+            load,
+            view,
+            empty: true,
+            keep: false,
+        };
+        self.after_its_barrier(load, empty)
+    }
+
+    fn after_its_barrier(&self, load: usize, node: Node) -> Vec<Node> {
+        let before = self.model.loads[load].follows;
+        let before = before.map(|at| Node::Publish {
+            barrier: Some(at.value),
+        });
+        before.into_iter().chain([node]).collect()
     }
 
     pub(super) fn return_to_user(&self) -> Node {
@@ -161,12 +182,8 @@ impl PlanBuilder<'_, '_> {
         let loads = |keep: bool| {
             let mut steps = Vec::new();
             for loads in event.loads.iter().filter(|l| l.when.holds(self.machine)) {
-                steps.extend(loads.loads.iter().map(|&load| Node::Load {
-                    load,
-                    view: loads.view,
-                    empty: false,
-                    keep: keep && can_keep(self.model, load, self.machine),
-                }));
+                let each = loads.loads.iter();
+                steps.extend(each.flat_map(|&load| self.load(load, loads.view, keep)));
             }
             if !steps.is_empty() {
                 steps.extend(self.resync(event.resync.as_ref()));
@@ -189,14 +206,8 @@ impl PlanBuilder<'_, '_> {
         let loads = self.model.return_to_user.loads.iter();
         let there = loads.filter(|l| l.when.holds(self.machine) && l.view != kernel);
         let loads = there.flat_map(|loads| &loads.loads);
-        let mut steps: Vec<Node> = loads
-            .map(|&load| Node::Load {
-                load,
-                view: kernel,
-                empty: false,
-                keep: can_keep(self.model, load, self.machine),
-            })
-            .collect();
+        let steps = loads.flat_map(|&load| self.load(load, kernel, true));
+        let mut steps: Vec<Node> = steps.collect();
         if steps.is_empty() {
             return Node::Nothing(Reason::SameView);
         }

@@ -18,7 +18,6 @@ use super::builder::PlanBuilder;
 use super::candidates::{Candidate, How};
 use super::choose::held;
 use super::context::PlanContext;
-use super::deferrals::can_keep;
 use super::factor::seq;
 use super::ir::{Node, Shape, Test};
 use crate::model::{CachedKind, View};
@@ -63,14 +62,8 @@ impl PlanBuilder<'_, '_> {
         let load = self.model.renewal(self.machine)?.load;
         let mut views = self.model.user.views.iter();
         let is_loaded = |view: &View| view.loaded && view.when.holds(self.machine);
-        let of_tag = Node::Load {
-            load,
-            view: views.position(is_loaded).unwrap_or(0),
-            empty: false,
-            keep: can_keep(self.model, load, self.machine),
-        };
-        let resync = self.resync(self.model.switch.resync.as_ref());
-        let loads: Vec<Node> = [of_tag].into_iter().chain(resync).collect();
+        let mut loads = self.load(load, views.position(is_loaded).unwrap_or(0), true);
+        loads.extend(self.resync(self.model.switch.resync.as_ref()));
         let all = [
             Node::CompletePending(Pending::All),
             self.everything_flushed(),

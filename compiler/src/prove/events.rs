@@ -17,7 +17,7 @@ use super::proof::{Proof, Row};
 use super::reading::{Later, Reading};
 use super::run::Execution;
 use super::steps::Step;
-use crate::model::{Event, Model, Source};
+use crate::model::{Event, Instr, Model, Source};
 use crate::plan::Plans;
 use crate::plan::ir::{Node, Shape};
 
@@ -207,9 +207,14 @@ fn path(facts: &Reading<'_>, plans: &Plans, moment: Moment, machine: &Partial<'_
         Moment::Return { .. } => facts.return_to_user(),
         Moment::Online => facts.cpu_online(),
     };
-    if !loads_all(&path, wanted(facts, machine, moment)) || is_torn(&path, event, moment) {
+    let all = loads_all(&path, wanted(facts, machine, moment));
+    if !all || is_torn(&path, event, moment) {
         failures.push(fail(Rule::Loads, None));
     }
+    failures.extend(disordered(&path).into_iter().map(|barrier| Failure {
+        instruction: barrier.map(Instr::Barrier),
+        ..fail(Rule::Ordered, None)
+    }));
     let happens = moment == Moment::Online && flushes || has_loads(&steps);
     if happens && !is_resynced(&path, event) {
         failures.push(fail(Rule::Resync, None));
@@ -380,6 +385,24 @@ fn loads_all(path: &Path<'_>, mut wanted: Vec<(usize, usize)>) -> bool {
     loaded.sort_unstable();
     wanted.sort_unstable();
     loaded == wanted
+}
+
+/// Returns a load that does not come right after the barrier that it follows, by this barrier; or one that the machine does not
+/// have, by none.
+fn disordered(path: &Path<'_>) -> Option<Option<usize>> {
+    let mut steps = path.steps.iter().enumerate();
+    steps.find_map(|(at, step)| {
+        let Step::Load { load, .. } = step else {
+            return None;
+        };
+        let it = path.facts.load(*load);
+        let before = at.checked_sub(1).map(|before| &path.steps[before]);
+        let is_before =
+            |barrier: usize| matches!(before, Some(Step::Barrier(of)) if *of == barrier);
+        let follows = it.follows.map(|at| at.value);
+        let missing = follows.filter(|barrier| !is_before(*barrier)).map(Some);
+        missing.or_else(|| (!it.requires.holds(path.machine)).then_some(None))
+    })
 }
 
 /// Returns whether a walker may see the root of one space with the tag of another during a switch.

@@ -31,6 +31,8 @@ pub enum Rule {
     Deferred,
     /// The root and tag of a space are loaded without a moment at which a walker sees one without the other.
     Loads,
+    /// A load that the machine has comes right after the barrier that it follows.
+    Ordered,
     /// Where no tag tells spaces apart, a switch invalidates the entries of the previous space.
     Shared,
     /// Each entry of a change is written: by instructions for its level and for the kind of change, or by a store.
@@ -143,6 +145,10 @@ impl Failure {
             Rule::Resync => "this CPU does not refetch afterwards".to_owned(),
             Rule::Deferred => format!("the deferred flush leaves {entries}"),
             Rule::Loads => "the root of one space is loaded with the tag of another".to_owned(),
+            Rule::Ordered => match self.instruction {
+                Some(_) => format!("a load does not come right after {instruction}"),
+                None => "a load is issued that the machine does not have".to_owned(),
+            },
             Rule::Shared => format!("the next space can use {entries} of the previous one"),
             Rule::Written => match self.instruction {
                 Some(_) => format!(

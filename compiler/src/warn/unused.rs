@@ -81,6 +81,8 @@ fn used_barriers(model: &Model) -> Vec<usize> {
     );
     let followed = model.invalidates.iter().filter_map(|i| i.follows);
     used.extend(followed.map(|at| at.value));
+    let before_loads = model.loads.iter().filter_map(|load| load.follows);
+    used.extend(before_loads.map(|at| at.value));
     let resyncs = model.resyncs();
     used.extend(resyncs.flat_map(|(_, of)| of.barriers().map(|(at, _)| at.value)));
     let workarounds = model.errata.iter().flat_map(|erratum| &erratum.workarounds);

@@ -204,6 +204,28 @@ fn entries_that_nothing_refetches() {
     refused(REFILL, &[(dropped, "refetched when forgets;")], "E0207");
 }
 
+/// A load, and the barrier that it follows, exist wherever it is loaded.
+#[test]
+fn loads_that_some_machines_lack() {
+    let second = "load tag  \"load.tag {number}\"  {";
+    let loads = "loads root, tag;";
+    let on_walkers = (second, "load tag requires walker \"load.tag {number}\" {");
+    refused(REFILL, &[on_walkers], "E0406");
+    let two = (
+        second,
+        "load plain \"plain.tag {number}\" { per \"Refill manual, 3.3\"; }\n    load tag \"load.tag {number}\" requires walker {",
+    );
+    let by_machine = "loads root; loads plain unless walker; loads tag when walker;";
+    accepted(REFILL, &[two, (loads, by_machine)]);
+    refused(REFILL, &[two, (loads, "loads root, plain, tag;")], "E0406");
+    let barrier = "barrier publish \"order\" { publishes on cpus; }";
+    let ahead = format!("{barrier} barrier ahead \"ahead\" requires walker {{ }}");
+    let follows = "load tag \"load.tag {number}\" { follows ahead;";
+    refused(REFILL, &[(second, follows), (barrier, &ahead)], "E0406");
+    let always = format!("{barrier} barrier ahead \"ahead\" {{ }}");
+    accepted(REFILL, &[(second, follows), (barrier, &always)]);
+}
+
 /// The barrier that an instruction follows exists wherever the instruction does, and something issues it.
 #[test]
 fn barriers_that_are_followed() {

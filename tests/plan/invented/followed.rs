@@ -1,7 +1,7 @@
 //! Barriers that instructions follow: they come after everything that has to be complete before the instructions.
 
 use tlbc::Analysis;
-use tlbc::plan::ir::Shape;
+use tlbc::plan::ir::{Node, Shape};
 use tlbc::prove::{Rule, disproved};
 use tlbc::trace::Event;
 use tlbc_runtime::deferred::Pending;
@@ -9,13 +9,46 @@ use tlbc_runtime::request::{Reach, Space};
 
 use super::stages::live;
 use super::{issues, left_on_hardware, with};
+use tlbc_tests::mutate::breaks::Break;
+use tlbc_tests::mutate::plans::mutants;
 use tlbc_tests::requests::Ask;
 
 const RELAY: &str = include_str!("definitions/relay.arch");
+const REFILL: &str = include_str!("definitions/refill.arch");
 const FORK: &str = include_str!("definitions/fork.arch");
 
 fn pages(count: u64) -> Ask {
     Ask::user(0x1000, count * 0x1000, &["pte"])
+}
+
+/// Two loads, of which the second follows a barrier, and so does the empty root before them.
+#[test]
+fn a_load_comes_after_the_barrier_that_it_follows() {
+    let switch = Ask::event(Event::Switch(Pending::None));
+    let (root, tag) = ("load.root 0x40000000", "load.tag 0x42");
+    let second = (
+        "\"load.tag {number}\"  {",
+        "\"load.tag {number}\" { follows publish;",
+    );
+    let refill = with(REFILL, &[second]);
+    issues(&refill, "", &switch, &[root, "order", tag]);
+    let empty = "load.root 0x1000";
+    issues(&refill, "walker", &switch, &[empty, "order", tag, root]);
+    let first = (
+        "\"load.root {root}\"   {",
+        "\"load.root {root}\" { follows publish;",
+    );
+    let refill = with(REFILL, &[first]);
+    let all = ["order", empty, tag, "order", root];
+    issues(&refill, "walker", &switch, &all);
+    let without: Break =
+        |node, _| matches!(node, Node::Publish { .. }).then(|| Node::Seq(Vec::new()));
+    let loads = mutants(&refill, without).filter(|(it, _)| *it == Shape::Switch);
+    let found: Vec<_> = loads
+        .filter_map(|(_, plans)| disproved(&refill.model, &plans, Shape::Switch))
+        .map(|it| it.rule)
+        .collect();
+    assert!(found.contains(&Rule::Ordered), "{found:?}");
 }
 
 /// A barrier of its own for the caches after the first.

@@ -78,6 +78,8 @@ pub struct Core {
     /// The barriers, by index, one bit each, that it has executed since it last took an IPI or completed invalidations: an
     /// instruction that should follow another one may act before that.
     orders: u64,
+    /// The barriers that it has executed since it last loaded a root or a tag or invalidated something.
+    before_load: u64,
     /// What it is, if it is a device.
     device: Option<DeviceKind>,
 }
@@ -263,6 +265,14 @@ impl<'m> Cores<'m> {
         let model = self.hardware.model;
         let op = instruction.op(model);
         let changes = if let Which::Load(load) = instruction.which {
+            let ordered = std::mem::take(&mut self.all[cpu].before_load);
+            let it = &model.loads[load];
+            if let Some(barrier) = it.follows.filter(|at| ordered & 1 << at.value == 0) {
+                let (name, barrier) = (&it.named.name, &model.barriers[barrier.value].named.name);
+                return self.complain(format!(
+                    "`{name}` may act before what precedes it: it does not follow `{barrier}`"
+                ));
+            }
             let Some(with) = self.hardware.load(load, &op) else {
                 let name = &model.loads[load].named.name;
                 return self.complain(format!("no `{name}` has these operands"));

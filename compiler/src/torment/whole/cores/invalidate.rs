@@ -25,6 +25,7 @@ impl<'m> Cores<'m> {
             self.forget_order(cpu);
         }
         self.all[cpu].orders |= 1 << barrier;
+        self.all[cpu].before_load |= 1 << barrier;
         let publishes = it.publishes.is_some() && self.memory.publish();
         let Some(completes) = it.completes.filter(|_| it.gone.is_some()) else {
             return publishes;
@@ -62,6 +63,7 @@ impl<'m> Cores<'m> {
         with: Decoded,
     ) -> bool {
         let it = &self.hardware.model.invalidates[index];
+        self.all[cpu].before_load = 0;
         let orders = self.all[cpu].orders;
         let is_ordered = it.follows.is_none_or(|at| orders & 1 << at.value != 0);
         if !is_ordered && !self.is_weak(Weakness::OrdersItself) {
