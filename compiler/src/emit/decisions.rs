@@ -94,10 +94,10 @@ impl Emit<'_> {
             Test::Stride(levels) => {
                 let levels = levels.iter().map(|level| self.level_word(level.index()));
                 let levels = levels.reduce(|all, level| all.binary("|", level));
-                let of = if let Shape::Change = shape {
-                    Var::Change.field("level")
-                } else {
-                    Var::Pass.field("stride")
+                let of = match shape {
+                    Shape::Change => Var::Change.field("level"),
+                    Shape::Page(..) => Var::Level.expr(),
+                    _ => Var::Pass.field("stride"),
                 };
                 levels.map_or(false.into(), |levels| matches(of, levels))
             }

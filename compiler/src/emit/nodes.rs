@@ -241,6 +241,7 @@ impl Emit<'_> {
             Node::Fold(folding) => {
                 let walks = Runtime::Walks.item(match folding.walks {
                     Walks::Named => "Named",
+                    Walks::Level => "Level",
                     Walks::All => "All",
                     Walks::Apart => "Apart",
                 });

@@ -18,6 +18,7 @@ use super::context::{ContextKey, PlanContext};
 use super::demand::{Demand, DemandExtent, LEAF, LEAF_AND_WALK, TEARDOWN, negative_too};
 use super::factor::seq;
 use super::ir::{Node, Reason, Shape, Test};
+use super::levels::by_level;
 use super::stages::Staged;
 use super::steps::{guarded, issues};
 use super::symbolic::SymbolicMachine;
@@ -300,14 +301,18 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
 
     /// Returns the flush of one entry, which has no loops.
     fn page(&mut self, context: &PlanContext<'m>) -> Node {
-        let with = |builder: &mut Self, demand| {
-            let choice = builder.choose(context, demand);
-            let staged = Staged::of([&choice]);
-            let part = RoutinePart::Page { walk: demand.walk };
-            builder.at_once(context, &staged, choice.hint, part)
+        let with = |builder: &mut Self, walk| {
+            let part = RoutinePart::Page { walk };
+            let demands = builder.page_demands(context, walk);
+            let steps = demands.into_iter().map(|(levels, demand)| {
+                let choice = builder.choose(context, demand);
+                let staged = Staged::of([&choice]);
+                (levels, builder.at_once(context, &staged, choice.hint, part))
+            });
+            seq(by_level(steps))
         };
-        let both = with(self, LEAF_AND_WALK);
-        Node::select(Test::WalkEntries, both, with(self, LEAF))
+        let both = with(self, true);
+        Node::select(Test::WalkEntries, both, with(self, false))
     }
 
     /// Returns the instructions of a choice; each stage starts when the one before is complete.
@@ -344,7 +349,9 @@ impl<'m, 'c> PlanBuilder<'m, 'c> {
                 },
             );
             let staged = Staged::all_of_space(context, &choice, demand);
-            let part = RoutinePart::Everything { walk: demand.walk };
+            let part = RoutinePart::Everything {
+                walk: !demand.walk.is_empty(),
+            };
             builder.at_once(context, &staged, false, part)
         };
         let both = with(self, negative_too(LEAF_AND_WALK));

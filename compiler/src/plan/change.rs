@@ -20,6 +20,7 @@ use super::context::PlanContext;
 use super::drops::Primitive;
 use super::factor::seq;
 use super::ir::{Issue, Node, Over, Shape, Test};
+use super::levels::by_level;
 use super::steps::guarded;
 use super::workarounds;
 use crate::model::{AddressSelector, Instr, Stricter, Written};
@@ -113,18 +114,9 @@ impl PlanBuilder<'_, '_> {
     ) -> Node {
         let of_reach = |builder: &mut Self, reach| {
             let context = builder.context(space, reach, true);
-            let mut groups: Vec<(Levels, Node)> = Vec::new();
-            for level in builder.levels() {
-                let node = node(builder, &context, level);
-                match groups.iter_mut().find(|(_, same)| *same == node) {
-                    Some((levels, _)) => *levels = levels.union(Levels::only(level)),
-                    None => groups.push((Levels::only(level), node)),
-                }
-            }
-            let last = groups.pop().map_or(Node::Seq(Vec::new()), |(_, node)| node);
-            groups.into_iter().rev().fold(last, |rest, (levels, node)| {
-                Node::select(Test::Stride(levels), node, rest)
-            })
+            let levels = builder.levels().into_iter();
+            let steps = levels.map(|level| (Levels::only(level), node(builder, &context, level)));
+            seq(by_level(steps))
         };
         let here = of_reach(self, Reach::Here);
         Node::select(Test::OnlyHere, here, of_reach(self, Reach::Wide))

@@ -29,6 +29,8 @@ pub struct Choice {
     pub candidates: Vec<Candidate>,
     /// Whether it also covers the demand with level hints.
     pub hint: bool,
+    /// Its place in the order of preference, as far as that does not depend on what is required.
+    pub cost: Rank,
 }
 
 impl Choice {
@@ -128,9 +130,9 @@ impl Chooser {
         let cells = wanted(context, demand, Levels::ALL, Levels::ALL);
         let choice = self
             .least(context, &cells, demand.extent, widened, mark)
-            .map(|candidates| {
-                let hint = hint_covers(context, &candidates, demand);
-                Rc::new(Choice { candidates, hint })
+            .map(|choice| {
+                let hint = hint_covers(context, &choice.candidates, demand);
+                Rc::new(Choice { hint, ..choice })
             });
         let known = self.known.entry(key).or_insert(OutcomeTree::Unknown);
         known.insert(&context.machine.since(mark), choice.clone());
@@ -187,12 +189,8 @@ impl Chooser {
         let pools = context.by_lock();
         let mut pools = pools.flat_map(|context| [false, true].map(|widened| (context, widened)));
         pools.find_map(|(context, widened)| {
-            let candidates =
-                self.least(&context, &cells, DemandExtent::Everything, widened, mark)?;
-            Some(Rc::new(Choice {
-                candidates,
-                hint: false,
-            }))
+            let choice = self.least(&context, &cells, DemandExtent::Everything, widened, mark)?;
+            Some(Rc::new(choice))
         })
     }
 
@@ -208,7 +206,7 @@ impl Chooser {
         extent: DemandExtent,
         widened: bool,
         mark: usize,
-    ) -> Option<Vec<Candidate>> {
+    ) -> Option<Choice> {
         let key = PoolKey {
             context: context.key(),
             widened,
@@ -225,10 +223,14 @@ impl Chooser {
             });
             let there: Vec<&Variant> = there.collect();
             let there = search::undominated(&there, cells, extent, known);
-            let set = search::least(&there, cells, &leaves, &barriers, extent)?;
+            let (rank, set) = search::least(&there, cells, &leaves, &barriers, extent)?;
             let mut flags = set.iter().flat_map(|variant| variant.when.flags());
             let Some(open) = flags.find(|flag| known.get(*flag).is_none()) else {
-                return Some(set.into_iter().map(|it| it.candidate.clone()).collect());
+                return Some(Choice {
+                    candidates: set.into_iter().map(|it| it.candidate.clone()).collect(),
+                    hint: false,
+                    cost: rank.regardless_of_demand(),
+                });
             };
             context.machine.ask(open);
         }
@@ -250,20 +252,23 @@ pub fn wanted(context: &PlanContext<'_>, demand: Demand, leaf: Levels, walk: Lev
     let pages = context.model.leaf_levels();
     let tables =
         Levels::above(Level(0)).and(Levels::below(Level(context.model.levels.len() as u8)));
+    let root = if demand.root {
+        Levels::ALL
+    } else {
+        Levels::NONE
+    };
     let kinds = [
-        (demand.leaf, CachedKind::Leaf, leaf.and(pages)),
-        (demand.walk, CachedKind::Walk, walk.and(tables)),
-        (true, CachedKind::Negative, demand.negative.and(leaf)),
-        (demand.root, CachedKind::Root, Levels::ALL),
+        (CachedKind::Leaf, demand.leaf.and(leaf).and(pages)),
+        (CachedKind::Walk, demand.walk.and(walk).and(tables)),
+        (CachedKind::Negative, demand.negative.and(leaf)),
+        (CachedKind::Root, root),
     ];
-    let cells = kinds
-        .into_iter()
-        .fold(Cells::NONE, |all, (asked, kind, levels)| {
-            if !asked || !held(context, kind) {
-                return all;
-            }
-            all.union(&context.cells(kind, levels, context.classes(kind), context.agents()))
-        });
+    let cells = kinds.into_iter().fold(Cells::NONE, |all, (kind, levels)| {
+        if levels.is_empty() || !held(context, kind) {
+            return all;
+        }
+        all.union(&context.cells(kind, levels, context.classes(kind), context.agents()))
+    });
     vec![cells; context.views().len()]
 }
 

@@ -5,10 +5,10 @@ use tlbc_runtime::level::Levels;
 /// What has to be invalidated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Demand {
-    /// Leaf entries.
-    pub leaf: bool,
-    /// Walk entries.
-    pub walk: bool,
+    /// Leaf entries of these levels.
+    pub leaf: Levels,
+    /// Walk entries of these levels.
+    pub walk: Levels,
     /// Negative entries of these levels.
     pub negative: Levels,
     /// Root entries.
@@ -30,28 +30,31 @@ pub enum DemandExtent {
     Everything,
 }
 
-/// Leaf entries of one address.
+/// Leaf entries of one address, of any level.
 pub const LEAF: Demand = Demand {
-    leaf: true,
-    walk: false,
+    leaf: Levels::ALL,
+    walk: Levels::NONE,
     negative: Levels::NONE,
     root: false,
     extent: DemandExtent::One,
 };
 
 /// Leaf and walk entries of one address.
-pub const LEAF_AND_WALK: Demand = Demand { walk: true, ..LEAF };
+pub const LEAF_AND_WALK: Demand = Demand {
+    walk: Levels::ALL,
+    ..LEAF
+};
 
 /// Walk entries of one address.
 pub const WALK: Demand = Demand {
-    leaf: false,
+    leaf: Levels::NONE,
     ..LEAF_AND_WALK
 };
 
 /// All entries that a space may have.
 pub const TEARDOWN: Demand = Demand {
-    leaf: true,
-    walk: true,
+    leaf: Levels::ALL,
+    walk: Levels::ALL,
     negative: Levels::ALL,
     root: true,
     extent: DemandExtent::Everything,

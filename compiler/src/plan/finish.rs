@@ -14,6 +14,7 @@ use tlbc_runtime::request::{Reach, Space};
 
 use super::builder::{PlanBuilder, either};
 use super::candidates::Candidate;
+use super::choose::Choice;
 use super::completion::{Action, Completion, RoutinePart, require};
 use super::context::PlanContext;
 use super::demand::{Demand, DemandExtent, LEAF, LEAF_AND_WALK, TEARDOWN, negative_too};
@@ -29,7 +30,14 @@ impl<'m> PlanBuilder<'m, '_> {
     fn staged(&mut self, context: &PlanContext<'m>, part: RoutinePart) -> Option<Staged> {
         let demand = |walk| if walk { LEAF_AND_WALK } else { LEAF };
         match part {
-            RoutinePart::Page { walk } => Some(Staged::of([&self.choose(context, demand(walk))])),
+            RoutinePart::Page { walk } => {
+                let demands = self.page_demands(context, walk);
+                let choices = demands
+                    .iter()
+                    .map(|(_, demand)| self.choose(context, *demand));
+                let choices: Vec<Rc<Choice>> = choices.collect();
+                Some(Staged::of(&choices))
+            }
             RoutinePart::Ranges { walk } => self.ranges_staged(context, walk),
             RoutinePart::Negative => self.negative_staged(context),
             RoutinePart::Everything { walk } => {

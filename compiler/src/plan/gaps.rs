@@ -67,8 +67,8 @@ pub fn diagnose(model: &Model, needs: &Needs, gaps: &[Gap]) -> Vec<Diagnostic> {
 /// Returns how much a demand requires: kinds of entries of one page less than everything of a space.
 fn requires(demand: Demand) -> (bool, usize) {
     let kinds = [
-        demand.leaf,
-        demand.walk,
+        !demand.leaf.is_empty(),
+        !demand.walk.is_empty(),
         demand.root,
         !demand.negative.is_empty(),
     ];
@@ -314,7 +314,11 @@ fn place(cell: Cell, reach: Reach) -> &'static str {
 }
 
 fn request(demand: Demand) -> &'static str {
-    match (demand.extent, demand.leaf, demand.walk) {
+    match (
+        demand.extent,
+        !demand.leaf.is_empty(),
+        !demand.walk.is_empty(),
+    ) {
         _ if demand.root => "the teardown of a space",
         (DemandExtent::Everything, _, true) => "a change of a whole space with its tables",
         (DemandExtent::Everything, ..) => "a change of a whole space",

@@ -15,9 +15,10 @@ use super::builder::PlanBuilder;
 use super::candidates::Candidate;
 use super::choose::{Choice, wanted};
 use super::context::PlanContext;
-use super::demand::{Demand, DemandExtent, LEAF, LEAF_AND_WALK, WALK};
+use super::demand::{Demand, DemandExtent, LEAF, WALK};
 use super::factor::seq;
 use super::ir::{Count, Node, Over, Test};
+use super::levels::{LevelDemand, PassDemands, by_level};
 use super::stages::Refills;
 use super::steps::issues;
 
@@ -28,10 +29,11 @@ impl<'m> PlanBuilder<'m, '_> {
     /// Returns the flush of consecutive entries of one level, at one stage; nothing if they are never flushed one
     /// by one.
     pub(super) fn pass(&mut self, context: &PlanContext<'m>, stage: u8) -> Option<Node> {
-        let leaf = self.entries(context, LEAF.each(), stage)?;
-        let both = self.entries(context, LEAF_AND_WALK.each(), stage);
-        let walk = self.entries(context, WALK.each(), stage);
-        let apart = !self.choose(context, WALK.each()).by_address();
+        let demands = self.pass_demands(context);
+        let leaf = self.by_stride(context, &demands.leaf, stage)?;
+        let both = self.by_stride(context, &demands.both, stage);
+        let walk = self.by_stride(context, &demands.walk, stage);
+        let apart = !self.are_by_address(context, &demands.walk);
         let node = match (both, walk) {
             (Some(both), Some(walk)) if !apart => Node::select(
                 Test::WalkEntries,
@@ -51,18 +53,35 @@ impl<'m> PlanBuilder<'m, '_> {
     /// Returns the same for negative entries. Levels whose negative entries are not invalidated by address have no
     /// passes.
     fn negative(&mut self, context: &PlanContext<'m>, stage: u8) -> Option<Node> {
-        let mut groups: Vec<(Levels, Node)> = Vec::new();
-        for demand in self.negative_by_address(context) {
-            let node = self.entries(context, demand, stage)?;
-            match groups.iter_mut().find(|(_, same)| *same == node) {
-                Some((levels, _)) => *levels = levels.union(demand.negative),
-                None => groups.push((demand.negative, node)),
-            }
-        }
-        let (_, last) = groups.pop()?;
-        Some(groups.into_iter().rev().fold(last, |rest, (levels, node)| {
-            Node::select(Test::Stride(levels), node, rest)
-        }))
+        let demands = self.negative_by_address(context).into_iter();
+        let demands: Vec<LevelDemand> = demands.map(|it| (it.negative, it)).collect();
+        self.by_stride(context, &demands, stage)
+    }
+
+    /// Returns the flush of entries of each stride; nothing if those of a stride are never flushed one by one, and if there is no
+    /// stride.
+    fn by_stride(
+        &mut self,
+        context: &PlanContext<'m>,
+        demands: &[LevelDemand],
+        stage: u8,
+    ) -> Option<Node> {
+        let steps = demands.iter().map(|(levels, demand)| {
+            let entries = self.entries(context, *demand, stage)?;
+            Some((*levels, entries))
+        });
+        let steps: Option<Vec<(Levels, Node)>> = steps.collect();
+        by_level(steps?)
+    }
+
+    /// Returns whether entries are invalidated by address.
+    pub(super) fn are_by_address(
+        &mut self,
+        context: &PlanContext<'m>,
+        demands: &[LevelDemand],
+    ) -> bool {
+        let mut choices = demands.iter().map(|(_, it)| self.choose(context, *it));
+        choices.all(|choice| choice.by_address())
     }
 
     fn entries(&mut self, context: &PlanContext<'m>, demand: Demand, stage: u8) -> Option<Node> {
@@ -117,18 +136,23 @@ impl<'m> PlanBuilder<'m, '_> {
 
     /// Returns which entries one instruction of a pass invalidates together.
     pub(super) fn folding(&mut self, context: &PlanContext<'m>) -> Option<Node> {
-        let leaf = self.choose(context, LEAF.each());
-        let walk = self.choose(context, WALK.each());
-        let both = self.choose(context, LEAF_AND_WALK.each());
-        let apart = !walk.by_address();
-        let joint = apart || !Refills::of(context, &both, |kind| context.classes(kind)).possible();
-        leaf.by_address().then(|| {
+        let demands = self.pass_demands(context);
+        let apart = !self.are_by_address(context, &demands.walk);
+        let by_level = demands.has_walks_of_level();
+        let joint = apart || !by_level && !self.refills(context, &demands.both);
+        self.are_by_address(context, &demands.leaf).then(|| {
             Node::Fold(Folding {
-                leaves: self.leaves(context),
+                leaves: if demands.has_leaves_of_level() {
+                    Leaves::Apart
+                } else {
+                    self.leaves(context)
+                },
                 walks: if apart {
                     Walks::Apart
-                } else if self.walks_of_everything(context, WALK.each())
-                    && (!joint || self.walks_of_everything(context, LEAF_AND_WALK.each()))
+                } else if by_level {
+                    Walks::Level
+                } else if self.walks_of_everything(context, &demands.walk)
+                    && (!joint || self.walks_of_everything(context, &demands.both))
                 {
                     Walks::All
                 } else {
@@ -138,6 +162,12 @@ impl<'m> PlanBuilder<'m, '_> {
                 negative: self.negative_go_together(context),
             })
         })
+    }
+
+    /// Returns whether leaf entries of a pass could be made again by walk entries that it invalidates with other instructions.
+    fn refills(&mut self, context: &PlanContext<'m>, both: &[LevelDemand]) -> bool {
+        let mut choices = both.iter().map(|(_, it)| self.choose(context, *it));
+        choices.any(|both| Refills::of(context, &both, |kind| context.classes(kind)).possible())
     }
 
     /// Returns which leaf entries of higher levels the instructions of a pass invalidate, for each entry or for runs of them.
@@ -156,7 +186,7 @@ impl<'m> PlanBuilder<'m, '_> {
     fn negative_go_together(&mut self, context: &PlanContext<'m>) -> bool {
         let all = Demand {
             negative: Levels::ALL,
-            ..LEAF
+            ..LEAF.each()
         };
         let levels = self.negative_levels();
         let by_address = self.negative_by_address(context);
@@ -175,10 +205,13 @@ impl<'m> PlanBuilder<'m, '_> {
 
     /// Returns whether the instructions of a pass, for each entry or for runs of them, invalidate the walk entries of all
     /// addresses.
-    fn walks_of_everything(&mut self, context: &PlanContext<'m>, pass: Demand) -> bool {
+    fn walks_of_everything(&mut self, context: &PlanContext<'m>, passes: &[LevelDemand]) -> bool {
         let all = wanted(context, WALK, Levels::ALL, Levels::ALL);
-        let choices = [Some(self.choose(context, pass)), self.runs(context, pass)];
-        choices.iter().flatten().all(|choice| {
+        let choices = passes
+            .iter()
+            .flat_map(|(_, pass)| [Some(self.choose(context, *pass)), self.runs(context, *pass)]);
+        let choices: Vec<Rc<Choice>> = choices.flatten().collect();
+        choices.iter().all(|choice| {
             all.iter().enumerate().all(|(view, wanted)| {
                 let candidates = choice.candidates.iter();
                 let dropped = candidates.map(|candidate| match candidate.addressing {
@@ -196,7 +229,7 @@ impl<'m> PlanBuilder<'m, '_> {
         &mut self,
         context: &PlanContext<'m>,
         needs: &[Demand],
-        tables: bool,
+        tables: Option<&PassDemands>,
         stages: u8,
     ) -> Vec<Count> {
         let mut counts = Vec::new();
@@ -211,8 +244,10 @@ impl<'m> PlanBuilder<'m, '_> {
                     continue;
                 }
                 let mut run = |demand| run_at(&*self.runs(context, demand)?, stage);
-                let walks =
-                    tables && run(WALK.each()).is_some() && run(LEAF_AND_WALK.each()).is_some();
+                let walks = tables.is_some_and(|demands| {
+                    let mut all = demands.walk.iter().chain(&demands.both);
+                    all.all(|(_, demand)| run(*demand).is_some())
+                });
                 let count = match run(*demand) {
                     Some((operand, _, RunUnit::Pages)) => Count::PageRuns(operand, walks),
                     Some((_, most, RunUnit::Entries(levels))) => {

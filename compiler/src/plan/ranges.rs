@@ -14,9 +14,10 @@ use super::candidates::Candidate;
 use super::choose::Choice;
 use super::completion::RoutinePart;
 use super::context::PlanContext;
-use super::demand::{Demand, LEAF, LEAF_AND_WALK, WALK};
+use super::demand::{Demand, LEAF};
 use super::factor::seq;
 use super::ir::{Node, Over, Shape, Test};
+use super::levels::{LevelDemand, PassDemands};
 use super::stages::{Staged, barriers};
 use super::steps::{before, guarded, issues};
 use super::workarounds;
@@ -26,15 +27,35 @@ use crate::model::CachedKind;
 struct Chosen {
     /// For the entries of each pass.
     leaves: Vec<Rc<Choice>>,
-    /// For leaf and walk entries, for leaf entries, for walk entries; none if tables are not flushed by address.
-    tables: Option<[Rc<Choice>; 3]>,
+    /// Where there are tables; none if those are not flushed by address.
+    tables: Option<OfTables>,
     /// The runs that take the place of `leaves`, and of `tables`.
     runs: [Vec<Rc<Choice>>; 2],
 }
 
+/// The choices for passes where tables were unlinked.
+struct OfTables {
+    /// For leaf entries, with the walk entries above them or without.
+    leaves: Vec<Rc<Choice>>,
+    /// For walk entries.
+    walks: Vec<Rc<Choice>>,
+}
+
+impl OfTables {
+    fn all(&self) -> impl Iterator<Item = &Rc<Choice>> {
+        self.leaves.iter().chain(&self.walks)
+    }
+
+    /// Returns the candidates for walk entries of a stage.
+    fn walks_of(&self, stage: u8) -> impl Iterator<Item = &Candidate> {
+        each_once(self.walks.iter().flat_map(move |it| it.of_stage(stage)))
+    }
+}
+
 impl Chosen {
     fn all(&self) -> impl Iterator<Item = &Rc<Choice>> {
-        let tables = self.tables.iter().flatten().chain(&self.runs[1]);
+        let tables = self.tables.iter().flat_map(OfTables::all);
+        let tables = tables.chain(&self.runs[1]);
         self.of_leaves().chain(tables)
     }
 
@@ -46,21 +67,33 @@ impl Chosen {
 impl<'m> PlanBuilder<'m, '_> {
     /// Returns the choices for ranges; nothing if ranges are flushed with the whole space.
     fn chosen(&mut self, context: &PlanContext<'m>) -> Option<Chosen> {
-        let leaf = self.choose(context, LEAF.each());
-        let tables = [LEAF_AND_WALK, LEAF, WALK].map(|demand| self.choose(context, demand.each()));
-        if !leaf.by_address() {
+        let PassDemands { leaf, both, walk } = self.pass_demands(context);
+        let tables = self.are_by_address(context, &both);
+        if !self.are_by_address(context, &leaf) {
             return None;
         }
-        let tables = tables[0].by_address().then_some(tables);
-        let runs = self.runs(context, LEAF.each());
-        let of_tables = [LEAF_AND_WALK, LEAF, WALK].map(|demand| self.runs(context, demand.each()));
-        let of_tables = of_tables.into_iter().flatten();
+        let mut chosen = |demands: &[LevelDemand]| -> Vec<Rc<Choice>> {
+            let demands = demands.iter();
+            demands.map(|(_, it)| self.choose(context, *it)).collect()
+        };
+        let leaves = chosen(&leaf);
+        let tables = tables.then(|| OfTables {
+            leaves: chosen(&both).into_iter().chain(chosen(&leaf)).collect(),
+            walks: chosen(&walk),
+        });
+        let mut runs = |demands: &[LevelDemand]| -> Vec<Rc<Choice>> {
+            let demands = demands.iter();
+            demands
+                .filter_map(|(_, it)| self.runs(context, *it))
+                .collect()
+        };
+        let of_tables = match tables {
+            Some(_) => runs(&[both, leaf.clone(), walk].concat()),
+            None => Vec::new(),
+        };
         Some(Chosen {
-            leaves: vec![leaf],
-            runs: [
-                runs.into_iter().collect(),
-                of_tables.filter(|_| tables.is_some()).collect(),
-            ],
+            leaves,
+            runs: [runs(&leaf), of_tables],
             tables,
         })
     }
@@ -174,7 +207,9 @@ impl<'m> PlanBuilder<'m, '_> {
         } else {
             leaves
         };
-        let node = self.loops(context, &chosen, &[LEAF.each()], required);
+        let leaf = self.pass_demands(context).leaf.into_iter();
+        let counted: Vec<Demand> = leaf.map(|(_, demand)| demand).collect();
+        let node = self.loops(context, &chosen, &counted, required);
         let Some(negative) = self.chosen_for_negative(context) else {
             return Some(node);
         };
@@ -220,7 +255,9 @@ impl<'m> PlanBuilder<'m, '_> {
             }
         }
         steps.push(required);
-        let counts = self.counts(context, counted, chosen.tables.is_some(), stages);
+        let tables = chosen.tables.is_some();
+        let tables = tables.then(|| self.pass_demands(context));
+        let counts = self.counts(context, counted, tables.as_ref(), stages);
         let node = Node::Ceiling {
             count: Box::new(Node::Count(counts)),
             beyond: Shape::Everything(context.space, context.reach),
@@ -236,30 +273,30 @@ impl<'m> PlanBuilder<'m, '_> {
         let mut steps = Vec::new();
         let mut ahead = before(chosen.of_leaves().flat_map(|c| c.of_stage(stage)));
         let mut whole = once(context, whole_of(chosen.leaves.iter(), stage));
-        if let Some(tables @ [.., walk]) = &chosen.tables {
+        if let Some(tables) = &chosen.tables {
             let live = |again| match stage {
                 0 => self.live_unlinked(context, tables, again),
                 _ => none(),
             };
-            if walk.by_address() {
+            if tables.walks.iter().all(|walk| walk.by_address()) {
                 let of_runs = chosen.runs[1].iter();
-                let of_runs = of_runs.flat_map(|choice| choice.addressed(stage));
-                let of_walks = before(walk.addressed(stage).chain(of_runs));
-                let leaves = chosen.of_leaves().chain(&tables[..2]);
+                let of_runs = of_runs.chain(&tables.walks);
+                let of_walks = before(of_runs.flat_map(|choice| choice.addressed(stage)));
+                let leaves = chosen.of_leaves().chain(&tables.leaves);
                 let rest = leaves.flat_map(|c| c.of_stage(stage));
-                let rest = before(rest.chain(walk.whole(stage)));
+                let rest = before(rest.chain(whole_of(tables.walks.iter(), stage)));
                 let again;
                 (again, ahead) = rest.into_iter().partition(|it| of_walks.contains(it));
                 let live = live(again);
                 steps.extend(of_walks);
-                steps.extend(over(context, Over::Walks, tables.iter(), stage));
+                steps.extend(over(context, Over::Walks, tables.all(), stage));
                 steps.push(live);
-                let tables = once(context, whole_of(tables.iter(), stage));
+                let tables = once(context, whole_of(tables.all(), stage));
                 whole = Node::select(Test::WalkEntries, tables, whole);
             } else {
                 // Walk entries are not invalidated by address: an instruction for all of them comes first.
-                let mut all = before(walk.of_stage(stage));
-                all.push(once(context, walk.of_stage(stage)));
+                let mut all = before(tables.walks_of(stage));
+                all.push(once(context, tables.walks_of(stage)));
                 all.push(live(Vec::new()));
                 steps.push(Node::select(Test::WalkEntries, seq(all), none()));
             }
@@ -277,30 +314,28 @@ impl<'m> PlanBuilder<'m, '_> {
     fn live_unlinked(
         &self,
         context: &PlanContext<'m>,
-        tables: &[Rc<Choice>; 3],
+        tables: &OfTables,
         again: Vec<Node>,
     ) -> Node {
-        let [.., walk] = tables;
+        let by_address = tables.walks.iter().all(|walk| walk.by_address());
         let mut steps = Vec::new();
         let mut open: Vec<usize> = Vec::new();
         for stage in 0..CacheSet::MAX as u8 {
-            let candidates: Vec<&Candidate> = walk.of_stage(stage).collect();
+            let candidates: Vec<&Candidate> = tables.walks_of(stage).collect();
             if candidates.is_empty() {
                 continue;
             }
             let complete = std::mem::replace(&mut open, barriers(candidates));
             steps.extend(complete.into_iter().map(|b| self.gone(context, b)));
             if stage > 0 {
-                steps.extend(before(walk.of_stage(stage)));
-                steps.extend(over(context, Over::Walks, tables.iter(), stage));
+                steps.extend(before(tables.walks_of(stage)));
+                steps.extend(over(context, Over::Walks, tables.all(), stage));
             }
-            if stage > 0 || walk.by_address() {
-                let now = walk
-                    .whole(stage)
-                    .filter(|candidate| !candidate.is_deferred());
-                steps.push(once(context, now));
+            if stage > 0 || by_address {
+                let now = whole_of(tables.walks.iter(), stage);
+                steps.push(once(context, now.filter(|it| !it.is_deferred())));
             }
-            let addressed = walk.addressed(stage);
+            let addressed = tables.walks.iter().flat_map(|it| it.addressed(stage));
             steps.extend(workarounds::after_loop(self.model, addressed));
         }
         steps.extend(open.into_iter().map(|b| self.gone(context, b)));
@@ -334,11 +369,18 @@ fn whole_of<'a>(
     choices: impl Iterator<Item = &'a Rc<Choice>>,
     stage: u8,
 ) -> impl Iterator<Item = &'a Candidate> {
-    let mut whole: Vec<&Candidate> = Vec::new();
-    for candidate in choices.flat_map(|choice| choice.whole(stage)) {
-        if !whole.contains(&candidate) {
-            whole.push(candidate);
+    each_once(choices.flat_map(move |choice| choice.whole(stage)))
+}
+
+/// Returns candidates, each once.
+fn each_once<'a>(
+    candidates: impl Iterator<Item = &'a Candidate>,
+) -> impl Iterator<Item = &'a Candidate> {
+    let mut once: Vec<&Candidate> = Vec::new();
+    for candidate in candidates {
+        if !once.contains(&candidate) {
+            once.push(candidate);
         }
     }
-    whole.into_iter()
+    once.into_iter()
 }

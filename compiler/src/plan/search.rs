@@ -67,16 +67,16 @@ struct SetSearch<'a> {
     best: Vec<(Rank, Vec<usize>)>,
 }
 
-/// Returns the least set that covers the cells.
+/// Returns the least set that covers the cells, and its rank.
 pub fn least<'a>(
     pool: &[&'a Variant],
     cells: &[Cells],
     leaves: &[Cells; 3],
     barriers: &[u64],
     extent: DemandExtent,
-) -> Option<Vec<&'a Variant>> {
+) -> Option<(Rank, Vec<&'a Variant>)> {
     let sets = ranked(pool, cells, leaves, barriers, extent, 1);
-    sets.into_iter().next().map(|(_, set)| set)
+    sets.into_iter().next()
 }
 
 /// Returns the least sets that cover the cells, at most `keep` of them, in order.
@@ -183,6 +183,16 @@ fn single(variant: &Variant, cells: &[Cells], extent: DemandExtent) -> Rank {
 }
 
 impl Rank {
+    /// Returns the rank without what depends on the cells that are required.
+    #[must_use]
+    pub const fn regardless_of_demand(self) -> Self {
+        Self {
+            addresses: 0,
+            beyond: 0,
+            ..self
+        }
+    }
+
     /// Returns the fields that are sums over the candidates of a set.
     fn sums(self) -> (u64, u32, u32) {
         (self.instructions, self.addresses, self.beyond)

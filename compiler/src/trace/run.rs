@@ -5,7 +5,7 @@
 //! taking the interrupt is enough (`runtime/src/mmu/shootdown.rs`).
 
 use tlbc_runtime::backend::{IpiTargets, Root};
-use tlbc_runtime::level::Level;
+use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::request::passes::{Folding, Passes, SortedPasses};
 use tlbc_runtime::request::{LevelTable, Ranges, Reach, Scope, Space, Tag};
 
@@ -17,7 +17,7 @@ use super::query::{Event, Query};
 use super::request::{kind_of_tag, next_tag, request};
 use super::response::{DeferredBy, EntryKind, Ipi, Step, Store, Trace, VERSION};
 use super::steps::{step, takes_tag, targets};
-use super::why::{TracedFlush, why};
+use super::why::{TracedFlush, strides, why};
 use crate::model::{CachedKind, Model};
 use crate::plan::Plans;
 use crate::plan::demand::{Demand, DemandExtent, LEAF, LEAF_AND_WALK, TEARDOWN, negative_too};
@@ -257,7 +257,12 @@ impl<'a> TraceRun<'a> {
             }
             FlushedEntries::Everything | FlushedEntries::Teardown => everything,
         };
+        let levels = match what {
+            FlushedEntries::Ranges(ranges) => strides(ranges, &self.levels),
+            FlushedEntries::Everything | FlushedEntries::Teardown => [Levels::ALL; 2],
+        };
         self.flushed.push(TracedFlush {
+            levels,
             reach: if flush_ipis.is_empty() {
                 self.reach()
             } else {

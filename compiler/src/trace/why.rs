@@ -4,16 +4,20 @@
 //! is the one that the plans issue; the other ones are in the order of preference.
 
 use tlbc_facts::clause::{CacheSet, TagSelector};
-use tlbc_runtime::request::{Reach, Space};
+use tlbc_runtime::level::Levels;
+use tlbc_runtime::request::passes::{Folding, Pass, Passes, SortedPasses, Walks};
+use tlbc_runtime::request::{LevelTable, Ranges, Reach, Space};
 
 use super::explanation::{Choice, Cost, Interrupted, LostEntries, Rejected, Set, Why, in_words};
 use super::interpret::Op;
 use super::query::Query;
 use super::response::{Step, Target, Trace};
+use crate::describe;
 use crate::model::{AddressSelector, CachedKind, Drops, Model, Under, Which};
 use crate::plan::candidates::How;
 use crate::plan::demand::{Demand, DemandExtent};
-use crate::plan::{Alternative, FlushTarget, Rank, alternatives};
+use crate::plan::{Alternative, FlushTarget, Rank, alternatives, demands_at};
+use crate::text::list;
 
 const NO_TAGS: TagSelector = TagSelector {
     this: false,
@@ -29,12 +33,24 @@ const SETS: usize = 6;
 pub(super) struct TracedFlush {
     /// Whose instructions: of one CPU, or of a CPU that reaches the others.
     pub reach: Reach,
-    /// What is invalidated.
+    /// What is invalidated, at any level.
     pub demand: Demand,
+    /// The levels of the leaf entries, and of the entries that pointed at tables.
+    pub levels: [Levels; 2],
     /// Whether everything is invalidated because the request exceeds the ceiling.
     pub exceeded_ceiling: bool,
     /// Whether the handler of an IPI issues the same.
     pub is_handled: bool,
+}
+
+/// Returns the levels at whose strides leaf entries are flushed, and entries that pointed at tables.
+pub(super) fn strides(ranges: &Ranges, levels: &LevelTable) -> [Levels; 2] {
+    let passes = SortedPasses::new(ranges, levels, Folding::new(Walks::Level));
+    let of = |all: Levels, pass: Pass| all.union(Levels::only(pass.stride));
+    [
+        passes.leaves().fold(Levels::NONE, of),
+        passes.walks().fold(Levels::NONE, of),
+    ]
 }
 
 /// Returns why these instructions are issued.
@@ -45,7 +61,7 @@ pub(super) fn why(
     ops: &[Op],
     flushed: &[TracedFlush],
 ) -> Why {
-    let choices = flushed.iter().filter_map(|it| choice(model, query, *it));
+    let choices = flushed.iter().flat_map(|it| choices(model, query, *it));
     Why {
         // A flush loads a register only for a new tag.
         cost: cost(model, query, trace, ops, !flushed.is_empty()),
@@ -176,26 +192,39 @@ fn tags_of(
     })
 }
 
-/// Returns the choice that a flush makes.
-fn choice(model: &Model, query: &Query, flushed: TracedFlush) -> Option<Choice> {
-    let demand = flushed.demand;
+/// Returns the choices that a flush makes.
+fn choices(model: &Model, query: &Query, flushed: TracedFlush) -> Vec<Choice> {
     let request = FlushTarget {
         space: query.space,
         reach: flushed.reach,
         global_tag: query.tag.global || flushed.reach == Reach::Here,
         unlocked: flushed.is_handled && flushed.reach == Reach::Here,
     };
+    let (all, levels) = (flushed.demand, flushed.levels);
+    let demands = demands_at(model, query.config, request, all, levels).into_iter();
+    let choices = demands.filter_map(|it| choice(model, query, flushed, request, it));
+    choices.collect()
+}
+
+fn choice(
+    model: &Model,
+    query: &Query,
+    flushed: TracedFlush,
+    request: FlushTarget,
+    demand: Demand,
+) -> Option<Choice> {
     let mut sets = alternatives(model, query.config, request, demand, SETS).into_iter();
     let selected = sets.next()?;
     let rejected = sets.map(|it| Rejected {
         reason: reason(&selected.rank, &it.rank),
         set: set(model, &it),
     });
-    let kinds = if demand.walk && model.caches.hold(CachedKind::Walk, query.config) {
-        "leaf and walk entries"
-    } else {
-        "leaf entries"
-    };
+    let walks = model.caches.hold(CachedKind::Walk, query.config);
+    let kinds = entries(
+        model,
+        demand.leaf,
+        if walks { demand.walk } else { Levels::NONE },
+    );
     let of = match demand.extent {
         DemandExtent::Everything => "of the whole space",
         DemandExtent::One => "of one address",
@@ -213,6 +242,20 @@ fn choice(model: &Model, query: &Query, flushed: TracedFlush) -> Option<Choice> 
         rejected: rejected.collect(),
         selected: set(model, &selected),
     })
+}
+
+/// Returns what is invalidated, in words.
+fn entries(model: &Model, leaf: Levels, walk: Levels) -> String {
+    if leaf == Levels::ALL && walk == Levels::ALL {
+        return "leaf and walk entries".to_owned();
+    }
+    let kinds = [("leaf entries", leaf), ("walk entries", walk)].into_iter();
+    let kinds = kinds.filter(|(_, levels)| !levels.is_empty());
+    let named = kinds.map(|(kind, levels)| match levels {
+        Levels::ALL => kind.to_owned(),
+        levels => format!("{kind} at {}", describe::levels(model, levels)),
+    });
+    list(&named.collect::<Vec<_>>(), "and")
 }
 
 fn set(model: &Model, alternative: &Alternative) -> Set {

@@ -88,6 +88,8 @@ pub enum Walks {
     /// An instruction invalidates those of every level above the address that it names.
     #[default]
     Named,
+    /// An instruction invalidates those of one level: each level has a pass.
+    Level,
     /// An instruction invalidates all walk entries, for any address: one instruction is enough.
     All,
     /// An instruction of its own that names no address invalidates them before the passes: they have no pass.

@@ -21,6 +21,8 @@ const CASES: &[Case] = &[
     ("batch", &[], &[]),
     ("negative", &[], &[]),
     ("written", &[], &[]),
+    // Instructions for one level.
+    ("levels", &[], &[]),
     // An instruction before each entry, whose operands are made where the loop is.
     (
         "written",

@@ -6,7 +6,7 @@
 use tlbc_tests::archdefs;
 
 /// Machines that were never built, in this directory and elsewhere.
-const MADE_UP: [(&str, &str); 15] = [
+const MADE_UP: [(&str, &str); 16] = [
     ("quartz", include_str!("../new_architecture/quartz.arch")),
     ("narrow", include_str!("seeds/narrow.arch")),
     ("untagged", include_str!("seeds/untagged.arch")),
@@ -41,6 +41,10 @@ const MADE_UP: [(&str, &str); 15] = [
     (
         "refill",
         include_str!("../../plan/invented/definitions/refill.arch"),
+    ),
+    (
+        "levels",
+        include_str!("../../plan/invented/definitions/levels.arch"),
     ),
     ("toy", tlbc::codes::TOY),
 ];

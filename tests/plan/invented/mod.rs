@@ -6,6 +6,7 @@ mod changes;
 mod completion;
 mod folding;
 mod followed;
+mod levels;
 mod negative;
 mod online;
 mod refill;

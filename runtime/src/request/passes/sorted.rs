@@ -222,8 +222,9 @@ impl Many {
             let rounded = extent.rounded(shift);
             // An instruction invalidates those of every level above the address that it names.
             let is_named = |within: &Extent| all || within.rounded(shift).contains(rounded);
+            let is_walked = folding.walks != Walks::Level;
             if !apart && self.take(named, level, rounded, shift, all)
-                || walked.iter().take(self.walk).any(is_named)
+                || is_walked && walked.iter().take(self.walk).any(is_named)
             {
                 continue;
             }

@@ -166,6 +166,19 @@ fn walk_entries_above_an_unlinked_entry_take_no_pass() {
     assert_eq!(passes(other), (lower, Some((Level(2), 1))));
 }
 
+/// One instruction invalidates the walk entries of one level.
+#[test]
+fn walk_entries_have_a_pass_for_each_level_where_an_instruction_is_for_one() {
+    let mut ranges = Ranges::new();
+    ranges.leaf(Level(0), Extent::new(0x4000_0000, 0x4000));
+    ranges.walk(Level(1), Extent::new(0x4000_0000, 0x20_0000));
+    ranges.walk(Level(2), Extent::new(0x4000_0000, 0x4000_0000));
+    let passes = SortedPasses::new(&ranges, &PAIRED, Folding::new(Walks::Level));
+    let walks = first_two(passes.walks().map(|pass| (pass.stride, pass.entries)));
+    assert_eq!(walks, (Some((Level(1), 1)), Some((Level(2), 1))));
+    assert!(passes.leaves().all(|pass| !pass.walk));
+}
+
 #[test]
 fn no_leaves_wait_for_walk_entries_where_there_are_none() {
     let mut ranges = Ranges::new();

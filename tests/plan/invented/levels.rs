@@ -1,0 +1,162 @@
+//! Instructions for the entries of one level: a request whose level is known takes its own alone.
+
+use tlbc::Analysis;
+use tlbc::prove::prove;
+use tlbc_runtime::request::{Extent, Ranges};
+
+use super::stages::live;
+use super::{issues, left_on_hardware, with};
+use tlbc_tests::requests::{Ask, Steps, edited, flush_on, good, level, lines};
+
+const LEVELS: &str = include_str!("definitions/levels.arch");
+
+const PAGE: u64 = 0x1000;
+const LARGE: u64 = 0x20_0000;
+const HUGE: u64 = 0x4000_0000;
+
+#[track_caller]
+fn is_whole(arch: &Analysis) {
+    let proof = prove(&arch.model, &arch.plans);
+    let failures = proof.failures.iter();
+    let messages: Vec<_> = failures
+        .map(|it| it.diagnostic(&arch.model).message)
+        .collect();
+    assert_eq!(messages, [""; 0]);
+    assert_eq!(left_on_hardware(arch, &arch.model), "");
+}
+
+/// Returns the instructions of a flush of this CPU.
+fn flushed(arch: &Analysis, ranges: Ranges) -> Vec<String> {
+    lines(flush_on(arch, "", false, ranges).instructions())
+}
+
+#[test]
+fn one_page_takes_the_instructions_of_its_level() {
+    let arch = good(LEVELS);
+    let one = |bytes, level, expected: &[&str]| {
+        let ask = Ask::user(bytes, bytes, level);
+        let all = [&["begin"], expected, &["end"]].concat();
+        issues(&arch, "", &ask, &all);
+        issues(&arch, "", &ask.others(), &all);
+    };
+    one(PAGE, &["pte"], &["inval.pte 0x1000, 0x42"]);
+    one(LARGE, &["pmd"], &["inval.pmd 0x200000, 0x42"]);
+    one(HUGE, &["pud"], &["inval.pud 0x40000000, 0x42"]);
+    let with_table = |bytes, level, expected: &[&str]| {
+        let ask = Ask::user(bytes, bytes, level).tables();
+        issues(&arch, "", &ask, &[&["begin"], expected, &["end"]].concat());
+    };
+    with_table(
+        PAGE,
+        &["pte"],
+        &["inval.pte 0x1000, 0x42", "inval.table 0x1000"],
+    );
+    with_table(
+        LARGE,
+        &["pmd"],
+        &["inval.pmd 0x200000, 0x42", "inval.upper 0x200000"],
+    );
+    is_whole(&arch);
+}
+
+/// Each level has passes of its own, also where one for a lower level names the same addresses.
+#[test]
+fn ranges_take_the_instructions_of_each_level() {
+    let arch = good(LEVELS);
+    let pages = [
+        "begin",
+        "inval.pte 0x1000, 0x42",
+        "inval.pte 0x2000, 0x42",
+        "end",
+    ];
+    issues(&arch, "", &Ask::user(PAGE, 2 * PAGE, &["pte"]), &pages);
+    let large = [
+        "begin",
+        "inval.pmd 0x200000, 0x42",
+        "inval.pmd 0x400000, 0x42",
+        "end",
+    ];
+    issues(&arch, "", &Ask::user(LARGE, 2 * LARGE, &["pmd"]), &large);
+    let split = Ask::user(0, LARGE, &["pmd", "pud"]);
+    let both = ["begin", "inval.pmd 0x0, 0x42", "inval.pud 0x0, 0x42", "end"];
+    issues(&arch, "", &split, &both);
+    // More than the ceiling allows.
+    let many = Ask::user(PAGE, 9 * PAGE, &["pte"]);
+    issues(&arch, "", &many, &["begin", "inval.space 0x42", "end"]);
+}
+
+#[test]
+fn unlinked_tables_take_the_instructions_of_their_level() {
+    let arch = good(LEVELS);
+    let unlinked = |levels: &[&str]| {
+        let mut ranges = Ranges::new();
+        for name in levels {
+            ranges.walk(level(&arch.model, name), Extent::new(PAGE, PAGE));
+        }
+        let lines = flushed(&arch, ranges);
+        lines[1..lines.len() - 1].to_vec()
+    };
+    assert_eq!(unlinked(&["pmd"]), ["inval.table 0x0"]);
+    assert_eq!(unlinked(&["pud"]), ["inval.upper 0x0"]);
+    // An instruction for a table names none above it.
+    let both = ["inval.table 0x0", "inval.upper 0x0"];
+    assert_eq!(unlinked(&["pmd", "pud"]), both);
+    // Entries of tables that are still valid wait for those of the tables.
+    let expected = [
+        "begin",
+        "inval.table 0x0",
+        "end",
+        "inval.pte 0x1000, 0x42",
+        "inval.pte 0x2000, 0x42",
+        "end",
+    ];
+    live(&arch, 2, &expected);
+}
+
+/// Entries of a level that has no stride are flushed in passes over a lower level, whose instructions serve both.
+#[test]
+fn levels_without_a_stride_are_flushed_with_the_next_lower_one() {
+    let arch = with(LEVELS, &[("policy {", "policy { strides pte, pmd;")]);
+    let pages = ["begin", "inval.pte 0x1000, 0x42", "end"];
+    issues(&arch, "", &Ask::user(PAGE, PAGE, &["pte"]), &pages);
+    let mut huge = vec!["begin".to_owned()];
+    for address in (0..4).map(|nth| HUGE + nth * LARGE) {
+        huge.push(format!("inval.pmd {address:#x}, 0x42"));
+        huge.push(format!("inval.pud {address:#x}, 0x42"));
+    }
+    huge.push("end".to_owned());
+    let mut ranges = Ranges::new();
+    ranges.leaf(level(&arch.model, "pud"), Extent::new(HUGE, 4 * LARGE));
+    assert_eq!(flushed(&arch, ranges), huge);
+    is_whole(&arch);
+}
+
+/// Where one instruction serves every level at the same cost, all levels use it.
+#[test]
+fn what_serves_every_level_at_the_same_cost_is_used_for_all() {
+    let any = (
+        "invalidate pages \"inval.pte",
+        "invalidate any \"inval.any {address}, {number}\" {
+        per \"Levels manual, 4.0\";
+        drops leaf of one page, this tag or global;
+        where cpus;
+        needs no lock;
+        after end;
+    }
+    invalidate pages \"inval.pte",
+    );
+    let arch = with(LEVELS, &[any]);
+    let large = Ask::user(LARGE, LARGE, &["pmd"]);
+    let expected = ["begin", "inval.any 0x200000, 0x42", "end"];
+    issues(&arch, "", &large, &expected);
+    // A page of another level needs it, at a higher cost.
+    let dearer = (
+        "drops leaf of one page, this tag or global;",
+        "drops leaf of one page, this tag or global; cost 2;",
+    );
+    let text = edited(LEVELS, any.0, any.1);
+    let arch = with(&text, &[dearer]);
+    let expected = ["begin", "inval.pmd 0x200000, 0x42", "end"];
+    issues(&arch, "", &large, &expected);
+    is_whole(&arch);
+}
