@@ -178,6 +178,8 @@ pub enum Op {
     InvtlbTag { number: u64 },
     /// `invtlb_global`: 4.2.4.7 INVTLB, op 2.
     InvtlbGlobal,
+    /// `invtlb_nonglobal`: 4.2.4.7 INVTLB, op 3.
+    InvtlbNonglobal,
     /// `invtlb_all`: 4.2.4.7 INVTLB, op 0.
     InvtlbAll,
     /// Loads `pgdl`.
@@ -196,6 +198,7 @@ impl Op {
             Op::InvtlbPageGlobal { .. } => "invtlb_page_global",
             Op::InvtlbTag { .. } => "invtlb_tag",
             Op::InvtlbGlobal => "invtlb_global",
+            Op::InvtlbNonglobal => "invtlb_nonglobal",
             Op::InvtlbAll => "invtlb_all",
             Op::LoadPgdl { .. } => "pgdl",
             Op::LoadAsid { .. } => "asid",
@@ -205,7 +208,7 @@ impl Op {
     /// Passes each operand to `each`, with its name in the definition.
     pub fn operands(self, mut each: impl FnMut(&'static str, u128)) {
         match self {
-            Op::Publish | Op::InvtlbGlobal | Op::InvtlbAll => {}
+            Op::Publish | Op::InvtlbGlobal | Op::InvtlbNonglobal | Op::InvtlbAll => {}
             Op::InvtlbPage { number, address } => {
                 each("number", u128::from(number));
                 each("address", u128::from(address));
@@ -278,6 +281,9 @@ impl Issue<Op> for Hardware {
                 ),
                 Op::InvtlbGlobal => {
                     asm!("invtlb 2, $zero, $zero", options(nostack, preserves_flags))
+                }
+                Op::InvtlbNonglobal => {
+                    asm!("invtlb 3, $zero, $zero", options(nostack, preserves_flags))
                 }
                 Op::InvtlbAll => asm!("invtlb 0, $zero, $zero", options(nostack, preserves_flags)),
                 Op::LoadPgdl { pgdl } => asm!(
@@ -752,7 +758,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
 
     /// Loads another address space.
     ///
-    /// Instructions: `publish`, `invtlb_tag`, `pgdl`, `asid`.
+    /// Instructions: `publish`, `invtlb_tag`, `invtlb_nonglobal`, `pgdl`, `asid`.
     #[inline]
     fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) -> Deferred {
         let c = self.config.flags();
@@ -762,7 +768,8 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
                 cpu.issue(Op::Publish);
                 invtlb_tag(cpu, tag);
             } else {
-                self.invalidate_all(cpu);
+                cpu.issue(Op::Publish);
+                cpu.issue(Op::InvtlbNonglobal);
             }
         }
         if c.has(Config::PTW) {
@@ -778,11 +785,12 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
 
     /// Loads another tag for the address space that is loaded.
     ///
-    /// Instructions: `asid`.
+    /// Instructions: `publish`, `invtlb_nonglobal`, `asid`.
     #[inline]
     fn load_tag(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) -> Deferred {
         if pending != Pending::None {
-            self.invalidate_all(cpu);
+            cpu.issue(Op::Publish);
+            cpu.issue(Op::InvtlbNonglobal);
         }
         load_asid(cpu, to.tag.value);
         Deferred::NOTHING

@@ -1238,7 +1238,7 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
     ///
     /// Deferred: entries of the user view on this CPU, until the return to user code.
     ///
-    /// Instructions: `cr3`.
+    /// Instructions: `invpcid`, `cr3`.
     #[inline]
     fn switch(&self, cpu: &mut impl Issue<Op>, to: &Root, pending: Pending) -> Deferred {
         let c = self.config.flags();
@@ -1248,7 +1248,11 @@ impl<M: Configuration<Config>> Backend for Tlb<M> {
                 load_cr3(cpu, c, to.tag.value, to.table, true);
             } else {
                 if pending != Pending::Tag {
-                    self.invalidate_all(cpu);
+                    if c.has(Config::INVPCID) {
+                        invpcid(cpu, 0, 0, INVPCID_NONGLOBAL);
+                    } else {
+                        self.invalidate_all(cpu);
+                    }
                 }
                 load_cr3(cpu, c, to.tag.value, to.table, false);
                 if c.has(Config::PTI) {

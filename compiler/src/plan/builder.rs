@@ -18,9 +18,8 @@ use super::context::{ContextKey, PlanContext};
 use super::demand::{Demand, DemandExtent, LEAF, LEAF_AND_WALK, TEARDOWN, negative_too};
 use super::factor::seq;
 use super::ir::{Node, Reason, Shape, Test};
-use super::levels::by_level;
 use super::stages::Staged;
-use super::steps::{guarded, issues};
+use super::steps::{by_level, guarded, issues};
 use super::symbolic::SymbolicMachine;
 use crate::model::{CachedKind, Invalidate, Model, Written};
 

@@ -20,8 +20,7 @@ use super::context::PlanContext;
 use super::drops::Primitive;
 use super::factor::seq;
 use super::ir::{Issue, Node, Over, Shape, Test};
-use super::levels::by_level;
-use super::steps::guarded;
+use super::steps::{by_level, guarded};
 use super::workarounds;
 use crate::model::{AddressSelector, Instr, Stricter, Written};
 

@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
 use tlbc_facts::cells::Cells;
-use tlbc_facts::clause::RunUnit;
+use tlbc_facts::clause::{RunUnit, TagSelector};
 use tlbc_runtime::level::{Level, Levels};
 use tlbc_runtime::request::Reach;
 use tlbc_runtime::request::passes::Leaves;
@@ -169,8 +169,12 @@ impl Chooser {
         of_pools.find(|sets| !sets.is_empty()).unwrap_or_default()
     }
 
-    /// Returns the least set of candidates that invalidates everything that a CPU may hold, under every tag.
-    pub fn choose_any(&mut self, context: &PlanContext<'_>) -> Option<Rc<Choice>> {
+    /// Returns the least set of candidates that invalidates everything that a CPU may hold in these tag classes.
+    pub fn choose_any(
+        &mut self,
+        context: &PlanContext<'_>,
+        classes: impl Fn(CachedKind) -> TagSelector,
+    ) -> Option<Rc<Choice>> {
         let mark = context.machine.mark();
         let kinds = [
             CachedKind::Leaf,
@@ -182,7 +186,7 @@ impl Chooser {
         let cells = kinds
             .filter(|kind| held(context, *kind))
             .fold(Cells::NONE, |all, kind| {
-                let tags = context.every_class(kind);
+                let tags = classes(kind);
                 all.union(&context.cells(kind, Levels::ALL, tags, context.agents()))
             });
         let cells = vec![cells; context.views().len()];

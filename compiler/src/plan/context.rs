@@ -161,6 +161,15 @@ impl<'m> PlanContext<'m> {
         }
     }
 
+    /// Returns the tag classes of all entries that this CPU may hold under tags. Global entries belong to no tag, so they stay valid
+    /// when tags are given out anew.
+    pub fn tagged_classes(&self, kind: CachedKind) -> TagSelector {
+        TagSelector {
+            global: false,
+            ..self.every_class(kind)
+        }
+    }
+
     /// Returns the tag classes of the space's entries of a kind.
     pub fn classes(&self, kind: CachedKind) -> TagSelector {
         let cases = self.model.space(self.space).under(kind);

@@ -47,9 +47,10 @@ impl PlanContext<'_> {
             after: Vec::new(),
             workarounds: Vec::new(),
         };
-        // Other tags include global and per-CPU tags.
+        // Other tags include global and per-CPU tags, and that of a space that is about to be loaded.
         let mut tags = self.tags().peekable();
-        if tags.peek().is_some() && tags.all(|tag| tag.invalidated_lazily.is_some()) {
+        let are_lazy = tags.peek().is_some() && tags.all(|tag| tag.invalidated_lazily.is_some());
+        if are_lazy && !self.entering {
             let others = TagSelector {
                 this: false,
                 other: true,

@@ -18,7 +18,7 @@ use super::ir::{Node, Reason, Shape, Test};
 use super::stages::Staged;
 use super::steps::{guarded, issues};
 
-impl PlanBuilder<'_, '_> {
+impl<'m> PlanBuilder<'m, '_> {
     /// Completes the pending flush of this CPU, for the tag or for every tag, and loads the space.
     pub(super) fn switch(&mut self) -> Node {
         let after = self.flush_after_load();
@@ -98,7 +98,7 @@ impl PlanBuilder<'_, '_> {
     }
 
     /// Returns instructions with their completion. Each part starts when the one before is complete.
-    fn complete_steps(&self, context: &PlanContext<'_>, staged: &Staged) -> Vec<Node> {
+    pub(super) fn complete_steps(&self, context: &PlanContext<'_>, staged: &Staged) -> Vec<Node> {
         let parts = staged.now.iter().chain(staged.late.values());
         let issued =
             parts.map(|candidates| (candidates, issues(context, candidates.iter(), false, true)));
@@ -224,18 +224,26 @@ impl PlanBuilder<'_, '_> {
         }
     }
 
-    /// Invalidates everything of both spaces, under every tag.
-    pub(super) fn invalidate_all(&mut self) -> Node {
-        let kernel = PlanContext {
+    /// Returns the context of a flush of everything that this CPU may hold, which takes no lock.
+    pub(super) fn of_this_cpu(&self) -> PlanContext<'m> {
+        PlanContext {
             unlocked: true,
             ..PlanContext::new(self.model, self.machine, Space::Kernel, Reach::Here)
-        };
+        }
+    }
+
+    /// Invalidates everything of both spaces, under every tag.
+    pub(super) fn invalidate_all(&mut self) -> Node {
+        let kernel = self.of_this_cpu();
         let demand = Demand {
             extent: DemandExtent::Everything,
             ..LEAF_AND_WALK
         };
         let mut steps = vec![self.publish(&kernel)];
-        let Some(choice) = self.chooser.choose_any(&kernel) else {
+        let Some(choice) = self
+            .chooser
+            .choose_any(&kernel, |kind| kernel.every_class(kind))
+        else {
             self.gaps.push((Space::Kernel, Reach::Here, demand));
             return Node::Seq(Vec::new());
         };

@@ -12,7 +12,6 @@ use super::builder::PlanBuilder;
 use super::choose::Choice;
 use super::context::PlanContext;
 use super::demand::{Demand, LEAF, LEAF_AND_WALK, WALK};
-use super::ir::{Node, Test};
 use crate::model::{LevelSel, Model};
 
 /// A demand, and the levels of the requests that have it.
@@ -135,21 +134,6 @@ impl<'m> PlanBuilder<'m, '_> {
         }
         groups
     }
-}
-
-/// Returns the steps of requests by their level, where it makes a difference.
-pub fn by_level(steps: impl IntoIterator<Item = (Levels, Node)>) -> Option<Node> {
-    let mut groups: Vec<(Levels, Node)> = Vec::new();
-    for (levels, node) in steps {
-        match groups.iter_mut().find(|(_, same)| *same == node) {
-            Some((of, _)) => *of = of.union(levels),
-            None => groups.push((levels, node)),
-        }
-    }
-    let (_, last) = groups.pop()?;
-    Some(groups.into_iter().rev().fold(last, |rest, (levels, node)| {
-        Node::select(Test::Stride(levels), node, rest)
-    }))
 }
 
 /// Returns whether an instruction invalidates entries of some levels, whatever level it is given.

@@ -18,9 +18,9 @@ use super::context::PlanContext;
 use super::demand::{Demand, DemandExtent, LEAF, WALK};
 use super::factor::seq;
 use super::ir::{Count, Node, Over, Test};
-use super::levels::{LevelDemand, PassDemands, by_level};
+use super::levels::{LevelDemand, PassDemands};
 use super::stages::Refills;
-use super::steps::issues;
+use super::steps::{by_level, issues};
 
 /// A run: the operand that has the count, the largest count, and what is counted.
 type RunOperand = (usize, MaxCount, RunUnit);

@@ -20,6 +20,8 @@ use super::choose::held;
 use super::context::PlanContext;
 use super::factor::seq;
 use super::ir::{Node, Shape, Test};
+use super::stages::Staged;
+use super::steps::guarded;
 use crate::model::{CachedKind, View};
 
 impl PlanContext<'_> {
@@ -72,12 +74,36 @@ impl PlanBuilder<'_, '_> {
         Some(Node::select(Test::Pending(Pending::None), seq(loads), all))
     }
 
-    /// Invalidates everything under every tag on this CPU.
+    /// Invalidates everything under every tag on this CPU, before it loads a tag that was given out anew. Global entries may stay.
     pub(super) fn everything_flushed(&mut self) -> Node {
-        if self.model.online_clean(self.machine) {
-            self.invalidate_all()
-        } else {
-            Node::Call(Shape::CpuOnline)
+        let online = self.of_this_cpu();
+        // A tag that is loaded is not the one that is about to be loaded.
+        let entering = PlanContext {
+            entering: true,
+            ..online
+        };
+        let online = self
+            .chooser
+            .choose_any(&online, |kind| online.every_class(kind));
+        let choice = self
+            .chooser
+            .choose_any(&entering, |kind| entering.tagged_classes(kind));
+        let tagged = choice.filter(|choice| {
+            let online = online.iter().flat_map(|online| &online.candidates);
+            entering.tags().next().is_some() && !online.eq(&choice.candidates)
+        });
+        match tagged {
+            Some(choice) => {
+                let staged =
+                    Staged::everything(&entering, &choice, |kind| entering.tagged_classes(kind));
+                let steps = self.complete_steps(&entering, &staged);
+                guarded(
+                    &entering,
+                    seq([self.publish(&entering)].into_iter().chain(steps)),
+                )
+            }
+            None if self.model.online_clean(self.machine) => self.invalidate_all(),
+            None => Node::Call(Shape::CpuOnline),
         }
     }
 }

@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 
 use tlbc_runtime::deferred::Deferred;
+use tlbc_runtime::level::Levels;
 
 use super::candidates::{Candidate, How};
 use super::context::PlanContext;
-use super::ir::{Issue, Node, Over};
+use super::ir::{Issue, Node, Over, Test};
 use super::workarounds;
 use crate::model::{Need, Which};
 
@@ -62,6 +63,21 @@ pub fn before<'a>(candidates: impl IntoIterator<Item = &'a Candidate>) -> Vec<No
         barrier: Some(barrier),
     };
     barriers.into_iter().map(publish).collect()
+}
+
+/// Returns the steps of requests by their level, where it makes a difference.
+pub fn by_level(steps: impl IntoIterator<Item = (Levels, Node)>) -> Option<Node> {
+    let mut groups: Vec<(Levels, Node)> = Vec::new();
+    for (levels, node) in steps {
+        match groups.iter_mut().find(|(_, same)| *same == node) {
+            Some((of, _)) => *of = of.union(levels),
+            None => groups.push((levels, node)),
+        }
+    }
+    let (_, last) = groups.pop()?;
+    Some(groups.into_iter().rev().fold(last, |rest, (levels, node)| {
+        Node::select(Test::Stride(levels), node, rest)
+    }))
 }
 
 /// Returns a node with the guards that its instructions need, also those of workarounds: what each states, and the same CPU

@@ -66,7 +66,7 @@ pub enum Pending {
     None,
     /// Everything under the tag.
     Tag,
-    /// Everything under every tag, because a new generation of tags has begun. Only generations require this, and a machine without
-    /// generations may be unable to do it.
+    /// Everything under every tag, because a new generation of tags has begun. Global entries may stay. Only generations require this,
+    /// and a machine without generations may be unable to do it.
     All,
 }
