@@ -8,6 +8,7 @@
 
 use rustc_hash::FxHashMap;
 
+use super::assembled::Assembled;
 use super::configs::Configs;
 use super::encodings::{Meaning, meaning};
 use super::stated::{StatedInstruction, conds, effect_in, of_barrier, of_invalidate, of_load};
@@ -15,8 +16,40 @@ use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::Model;
 
-/// Instructions of one text with their positions, by the text.
-type ByText<'s, 'm> = FxHashMap<&'s [String], Vec<(usize, &'s StatedInstruction<'m>)>>;
+/// Instructions with their positions.
+type Positioned<'s, 'm> = Vec<(usize, &'s StatedInstruction<'m>)>;
+
+/// Instructions by their texts.
+type ByText<'s, 'm> = FxHashMap<&'s [String], SameText<'s, 'm>>;
+
+/// Instructions of one text, by which bits of their operands are constant, and by these bits: most with other constants need not be
+/// looked at.
+#[derive(Default)]
+struct SameText<'s, 'm> {
+    by_known: FxHashMap<Vec<u128>, FxHashMap<Vec<u128>, Positioned<'s, 'm>>>,
+}
+
+impl<'s, 'm> SameText<'s, 'm> {
+    /// Returns those that have the same constants as a text.
+    fn alike(&mut self, text: &Assembled) -> &mut Positioned<'s, 'm> {
+        let [known, value] = text.constants();
+        let of_bits = self.by_known.entry(known).or_default();
+        of_bits.entry(value).or_default()
+    }
+
+    /// Returns those that may have the same constants as one of the texts of an instruction.
+    fn not_apart(&self, text: usize, of: &Assembled) -> Positioned<'s, 'm> {
+        let [known, value] = of.constants();
+        let of_bits = self.by_known.iter().map(|(bits, by_value)| {
+            let alike = by_value.get(&value).filter(|_| *bits == known);
+            let others = (*bits != known).then_some(by_value.values());
+            alike.into_iter().chain(others.into_iter().flatten())
+        });
+        let all = of_bits.flatten().flatten().copied();
+        all.filter(|(_, other)| !of.is_apart(&other.texts[text]))
+            .collect()
+    }
+}
 
 /// The instructions before one, by the shown text and by the text for the assembler. Of those with the same text, operands,
 /// effect and condition the first is kept, because a rule says the same of all of them.
@@ -30,7 +63,7 @@ impl<'s, 'm> Earlier<'s, 'm> {
     /// Adds the next instruction.
     fn add(&mut self, it: &'s StatedInstruction<'m>) {
         for (by_text, text) in self.by_text.iter_mut().zip(&it.texts) {
-            let same = by_text.entry(&text.lines).or_default();
+            let same = by_text.entry(&text.lines).or_default().alike(text);
             if same.iter().all(|(_, other)| !it.is_repeated(other)) {
                 same.push((self.count, it));
             }
@@ -48,9 +81,10 @@ impl<'s, 'm> Earlier<'s, 'm> {
     ) -> Option<&'s StatedInstruction<'m>> {
         let texts = self.by_text.iter().zip(&it.texts).enumerate();
         let same = texts.flat_map(|(text, (by_text, lines))| {
-            let same = by_text.get(lines.lines.as_slice()).into_iter().flatten();
-            let same = same.filter(move |(_, other)| !lines.is_apart(&other.texts[text]));
-            same.map(move |&(index, other)| (index, text, other))
+            let same = by_text.get(lines.lines.as_slice());
+            let same = same.map(|same| same.not_apart(text, lines));
+            let same = same.into_iter().flatten();
+            same.map(move |(index, other)| (index, text, other))
         });
         let mut same: Vec<_> = same.filter(|(.., other)| it.name != other.name).collect();
         same.sort_unstable_by_key(|&(index, text, _)| (index, text));
@@ -213,12 +247,46 @@ mod tests {
         for it in &all {
             before.add(it);
         }
-        let kept = |by_text: &FxHashMap<_, Vec<_>>| by_text.values().map(Vec::len).sum::<usize>();
+        let kept = |by_text: &ByText| {
+            let same = by_text.values().flat_map(|same| same.by_known.values());
+            let same = same.flat_map(FxHashMap::values);
+            same.map(Vec::len).sum::<usize>()
+        };
         assert_eq!(
             (all.len(), before.by_text.each_ref().map(kept)),
             (4, [2, 2])
         );
         let found = before.find(&model, &all[1], |other, _| other.effect != all[1].effect);
         assert_eq!(found.map(|it| it.name), Some("same3"));
+    }
+    /// Of instructions of one text, those are compared whose constants agree, also where some bits are constant in one alone.
+    #[test]
+    fn constants_that_disagree_are_not_compared() {
+        let operands = [
+            "[63:8] 0; [7:0] 1",
+            "[63:8] 0; [7:0] 2",
+            "[63:8] va[63:8]; [7:0] 2",
+        ];
+        let operands = operands.into_iter().enumerate();
+        let model = with(operands.map(|(k, fields)| {
+            format!(
+                "operand o{k} 64 bits {{ {fields}; }}
+                 invalidate same{k} \"flush {{o{k}}}\" {{
+                    drops leaf of everything, any tag; per \"m\"; where self; at once;
+                 }}"
+            )
+        }));
+        let all = model.invalidates.iter();
+        let all = all.filter(|it| it.named.name.starts_with("same"));
+        let all: Vec<_> = all
+            .map(|it| of_invalidate(&model, it, &it.forms[0]))
+            .collect();
+        let mut before = Earlier::default();
+        for it in &all {
+            before.add(it);
+        }
+        let found = |it| before.find(&model, it, |_, _| true).map(|other| other.name);
+        let each: Vec<_> = all.iter().map(found).collect();
+        assert_eq!(each, [None, Some("same2"), Some("same1")]);
     }
 }

@@ -50,6 +50,12 @@ impl Assembled {
         }
     }
 
+    /// Returns which bits of the operands that it names are constant, and these bits.
+    pub fn constants(&self) -> [Vec<u128>; 2] {
+        let bits = |of: fn(&FixedBits) -> u128| self.constants.iter().map(of).collect();
+        [bits(|it| it.known), bits(|it| it.value)]
+    }
+
     /// Returns whether constants keep operands of two instructions of the same text apart.
     pub fn is_apart(&self, other: &Self) -> bool {
         let mut pairs = self.constants.iter().zip(&other.constants);
