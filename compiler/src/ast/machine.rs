@@ -163,11 +163,14 @@ pub struct Limit {
     pub span: Span,
 }
 
+/// The names of agents that every definition has.
+pub const AGENTS: [&str; 4] = ["self", "core", "cpus", "devices"];
+
 /// `domain inner is cpus;`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Domain {
     pub name: Ident,
-    /// `self`, `core`, `cpus`, `devices`.
+    /// Of [`AGENTS`], or other domains.
     pub members: Vec<Ident>,
     pub span: Span,
 }

@@ -43,7 +43,7 @@ impl Lower {
             );
             caches.truncate(CacheSet::MAX);
         }
-        self.caches = caches;
+        self.caches = caches.into();
     }
 
     /// Returns the caches of these names; none where no name is given.
@@ -136,7 +136,7 @@ impl Lower {
         let (mut together, mut spans, mut fills) = (None, None, None);
         let (mut clean, mut accessed) = (None, None);
         let mut held: Vec<Option<Span>> = vec![None; self.caches.len()];
-        let names = self.caches.clone();
+        let names = self.caches.to_vec();
         out.all.extend(names.into_iter().map(|named| Cache {
             span: named.span,
             named,
@@ -153,7 +153,7 @@ impl Lower {
                     from,
                     when,
                 } => {
-                    let position = self.caches.iter().position(|s| s.name == cache.node);
+                    let position = self.caches.place(&cache.node);
                     let Some(position) = position.filter(|&index| index < out.all.len()) else {
                         continue;
                     };

@@ -2,6 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
+use super::list::NameList;
 use super::scope::{Lower, of_kind};
 use crate::ast::{Ident, Item};
 use crate::codes::Code;
@@ -14,7 +15,7 @@ impl Lower {
         &mut self,
         what: &str,
         names: impl Iterator<Item = (&'a Ident, &'a str)>,
-    ) -> Vec<DefinitionName> {
+    ) -> NameList {
         let mut list: Vec<DefinitionName> = Vec::new();
         let mut firsts: FxHashMap<&str, usize> = FxHashMap::default();
         for (ident, text) in names {
@@ -47,7 +48,7 @@ impl Lower {
                 text: text.to_owned(),
             });
         }
-        list
+        list.into()
     }
 
     /// Enters every name, so that their order does not matter.
@@ -76,7 +77,7 @@ impl Lower {
         let barriers = self.barriers.iter().rev().cloned();
         let barriers: FxHashMap<String, DefinitionName> =
             barriers.map(|it| (it.name.clone(), it)).collect();
-        for invalidate in self.invalidates.clone() {
+        for invalidate in self.invalidates.to_vec() {
             if let Some(barrier) = barriers.get(&invalidate.name) {
                 let message = format!(
                     "`{}` is the name of a barrier and of an invalidation",

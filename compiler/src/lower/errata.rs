@@ -15,7 +15,7 @@ impl Lower {
         );
         self.flags_share_a_name(&named);
         let mut out = Vec::new();
-        for (it, named) in of_kind!(items, Erratum).zip(named) {
+        for (it, named) in of_kind!(items, Erratum).zip(named.to_vec()) {
             let weakens = it.weakens.iter().flat_map(|w| self.weakens(w)).collect();
             let workarounds = it
                 .workarounds
@@ -43,9 +43,9 @@ impl Lower {
     /// Reports names that two of features, errata and geometries share: all of them become flags of a configuration.
     fn flags_share_a_name(&mut self, errata: &[DefinitionName]) {
         let kinds = [
-            self.features.clone(),
+            self.features.to_vec(),
             errata.to_vec(),
-            self.geometries.clone(),
+            self.geometries.to_vec(),
         ];
         for (index, kind) in kinds.iter().enumerate() {
             for flag in kind {

@@ -4,7 +4,7 @@ use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::LEVELS;
 
 use super::scope::{Lower, of_kind};
-use crate::ast::{self, Ident, Item};
+use crate::ast::{self, AGENTS, Ident, Item};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{At, DefinitionName, Domain, Feature, Geometry, Known, Level, Limit, Var};
@@ -14,13 +14,9 @@ use crate::spelling::nearest;
 /// Fewer bytes than in the page of any machine: numbers of KiB whose unit is missing.
 const LEAST_PAGE: u64 = 128;
 
-/// The names of agents that every definition has.
-const PREDEFINED: [(&str, Agents); 4] = [
-    ("self", Agents::SELF),
-    ("core", Agents::CORE),
-    ("cpus", Agents::CPUS),
-    ("devices", Agents::DEVICE),
-];
+/// The agents that [`AGENTS`] names.
+const PREDEFINED: [Agents; AGENTS.len()] =
+    [Agents::SELF, Agents::CORE, Agents::CPUS, Agents::DEVICE];
 
 impl Lower {
     /// Orders the level names of all geometries from the leaf up: each geometry lists them so, and
@@ -30,7 +26,7 @@ impl Lower {
         for geometry in of_kind!(items, Geometry) {
             let levels = self.names("level", geometry.levels.iter().map(|l| (&l.name, "")));
             let mut at = 0;
-            for level in levels {
+            for level in levels.to_vec() {
                 let position = order.iter().position(|known| known.name == level.name);
                 if let Some(position) = position {
                     at = position + 1;
@@ -51,7 +47,7 @@ impl Lower {
             );
             order.truncate(LEVELS);
         }
-        self.levels = order;
+        self.levels = order.into();
     }
 
     pub(super) fn declare_domains(&mut self, items: &[Item]) {
@@ -82,7 +78,7 @@ impl Lower {
     pub(super) fn agents(&mut self, ident: &Ident) -> Option<Agents> {
         self.agents_of(&ident.node).or_else(|| {
             let domains = self.domains.iter().map(|it| it.named.name.clone());
-            let known = PREDEFINED.iter().map(|(name, _)| (*name).to_owned());
+            let known = AGENTS.iter().map(|name| (*name).to_owned());
             let known: Vec<String> = known.chain(domains).collect();
             let names = || known.iter().map(String::as_str);
             self.unknown("reach or domain", ident, names());
@@ -92,8 +88,8 @@ impl Lower {
 
     /// Returns the agents of a name that is defined; a domain is used then.
     fn agents_of(&mut self, name: &str) -> Option<Agents> {
-        if let Some((_, agents)) = PREDEFINED.iter().find(|(known, _)| *known == name) {
-            return Some(*agents);
+        if let Some(predefined) = AGENTS.iter().position(|known| *known == name) {
+            return Some(PREDEFINED[predefined]);
         }
         let domain = self.domains.iter_mut().find(|it| it.named.name == name)?;
         domain.used = true;
@@ -188,7 +184,7 @@ impl Lower {
                 shift
             });
             let hint = level.hint.as_ref();
-            if let Some(index) = self.levels.iter().position(|l| l.name == level.name.node) {
+            if let Some(index) = self.levels.place(&level.name.node) {
                 levels[index] = Some(Level {
                     shift,
                     leaf: level
@@ -229,7 +225,7 @@ impl Lower {
 
     pub(super) fn lower_features(&mut self, items: &[Item]) -> Vec<Feature> {
         let mut out = Vec::new();
-        for (it, named) in of_kind!(items, Feature).zip(self.features.clone()) {
+        for (it, named) in of_kind!(items, Feature).zip(self.features.to_vec()) {
             out.push(Feature {
                 named,
                 known: it.known.as_ref().map_or(Known::Boot, |known| known.node),
@@ -271,7 +267,7 @@ impl Lower {
 
     pub(super) fn lower_limits(&mut self, items: &[Item]) -> Vec<Limit> {
         let mut out = Vec::new();
-        for (it, named) in of_kind!(items, Limit).zip(self.limits.clone()) {
+        for (it, named) in of_kind!(items, Limit).zip(self.limits.to_vec()) {
             let (least, most) = (it.range.0.node, it.range.1.node);
             if least == 0 || least > most || most > u64::from(u32::MAX) {
                 self.misplaced(

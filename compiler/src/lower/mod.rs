@@ -14,6 +14,7 @@ mod events;
 mod expand;
 mod instructions;
 mod invalidations;
+mod list;
 mod machine;
 mod names;
 mod needs;
@@ -164,7 +165,7 @@ impl Lower {
             })?,
             register_bits: target.map_or(64, |t| targets::register_bits(&t.name.node)),
             geometries,
-            levels: self.levels.clone(),
+            levels: self.levels.to_vec(),
             caches: caches?,
             features,
             errata,
@@ -195,7 +196,7 @@ impl Lower {
                 span: arch.name.span,
             }),
             cpu_online: cpu_online?,
-            cpu_sets: self.cpu_sets.clone(),
+            cpu_sets: self.cpu_sets.to_vec(),
             policy: policy?,
             unconfirmed,
             unknown: Unknown::default(),

@@ -1,10 +1,11 @@
 //! Names, and the diagnostics for unknown, repeated and misplaced ones.
 
+use super::list::NameList;
 use super::scope::{Lower, UnknownOfRow};
 use crate::ast::{self, Ident};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
-use crate::model::{Amount, At, Cases, Cond, DefinitionName, Instr, Var};
+use crate::model::{Amount, At, Cases, Cond, Instr, Var};
 use crate::source::Span;
 use crate::spelling::nearest;
 use crate::text;
@@ -32,20 +33,14 @@ const WORDS: [(&str, &str); 2] = [
 impl Lower {
     /// Returns the index of a name. An unknown one is reported, and replaced by the nearest, so that
     /// no other diagnostic follows from it.
-    pub(super) fn find(
-        &mut self,
-        what: &str,
-        list: &[DefinitionName],
-        ident: &Ident,
-    ) -> Option<usize> {
-        let position = |name: &str| list.iter().position(|named| named.name == name);
-        position(&ident.node).or_else(|| {
+    pub(super) fn find(&mut self, what: &str, list: &NameList, ident: &Ident) -> Option<usize> {
+        list.place(&ident.node).or_else(|| {
             let known: Vec<&str> = list.iter().map(|named| named.name.as_str()).collect();
             self.unknown(what, ident, known.iter().copied());
             if self.unread.may_define(&ident.node) {
                 return None;
             }
-            position(nearest(&ident.node, known.iter().copied())?)
+            list.place(nearest(&ident.node, known.iter().copied())?)
         })
     }
 
@@ -131,8 +126,8 @@ impl Lower {
     /// Calls `f` with a list of names taken out of `self`, which can report at the same time.
     pub(super) fn with<T>(
         &mut self,
-        list: impl Fn(&mut Self) -> &mut Vec<DefinitionName>,
-        f: impl FnOnce(&mut Self, &[DefinitionName]) -> T,
+        list: impl Fn(&mut Self) -> &mut NameList,
+        f: impl FnOnce(&mut Self, &NameList) -> T,
     ) -> T {
         let names = std::mem::take(list(self));
         let result = f(self, &names);
@@ -168,17 +163,16 @@ impl Lower {
     }
 
     pub(super) fn instruction(&mut self, ident: &Ident) -> Option<Instr> {
-        let by_name = |list: &[DefinitionName]| list.iter().position(|n| n.name == ident.node);
-        if let Some(barrier) = by_name(&self.barriers) {
+        if let Some(barrier) = self.barriers.place(&ident.node) {
             return Some(Instr::Barrier(barrier));
         }
-        if let Some(invalidate) = by_name(&self.invalidates) {
+        if let Some(invalidate) = self.invalidates.place(&ident.node) {
             return Some(Instr::Invalidate(invalidate));
         }
         let known: Vec<String> = self
             .barriers
             .iter()
-            .chain(&self.invalidates)
+            .chain(self.invalidates.iter())
             .map(|n| n.name.clone())
             .collect();
         self.unknown(
@@ -192,7 +186,7 @@ impl Lower {
     /// Reports features and geometries whose names mean something else in a condition.
     pub(super) fn unclear_conditions(&mut self) {
         let features = self.features.clone();
-        for named in features.iter().chain(&self.geometries.clone()) {
+        for named in features.iter().chain(self.geometries.clone().iter()) {
             let name = &named.name;
             if WORDS.iter().any(|(word, _)| word == name) {
                 let message = format!("`{name}` is a word of conditions");
@@ -227,9 +221,9 @@ impl Lower {
         let mut terms = Vec::new();
         for term in cond.into_iter().flat_map(|cond| &cond.terms) {
             let name = &term.name.node;
-            let var = if let Some(i) = self.features.iter().position(|f| f.name == *name) {
+            let var = if let Some(i) = self.features.place(name) {
                 Some(Var::Feature(i))
-            } else if let Some(i) = self.geometries.iter().position(|g| g.name == *name) {
+            } else if let Some(i) = self.geometries.place(name) {
                 Some(Var::Geometry(i))
             } else if let Some((_, var)) = extra.iter().find(|(word, _)| word == name) {
                 Some(*var)

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::list::NameList;
 use crate::ast::{Ident, Unread};
 use crate::diagnostic::Diagnostic;
-use crate::model::{DefinitionName, Domain, LevelNumbers, Unknown};
+use crate::model::{Domain, LevelNumbers, Unknown};
 use crate::source::Span;
 
 /// The words for the two spaces.
@@ -23,20 +24,20 @@ pub(super) struct Lower {
     pub(super) unknown_of_rows: Vec<UnknownOfRow>,
     /// The texts between braces in names of a `for` that are none of its variables.
     pub(super) unknown_variables: BTreeSet<String>,
-    pub(super) features: Vec<DefinitionName>,
-    pub(super) geometries: Vec<DefinitionName>,
-    pub(super) levels: Vec<DefinitionName>,
-    pub(super) limits: Vec<DefinitionName>,
+    pub(super) features: NameList,
+    pub(super) geometries: NameList,
+    pub(super) levels: NameList,
+    pub(super) limits: NameList,
     pub(super) domains: Vec<Domain>,
-    pub(super) tags: Vec<DefinitionName>,
-    pub(super) barriers: Vec<DefinitionName>,
-    pub(super) operands: Vec<DefinitionName>,
+    pub(super) tags: NameList,
+    pub(super) barriers: NameList,
+    pub(super) operands: NameList,
     pub(super) level_numbers: Vec<LevelNumbers>,
-    pub(super) caches: Vec<DefinitionName>,
-    pub(super) invalidates: Vec<DefinitionName>,
-    pub(super) loads: Vec<DefinitionName>,
-    pub(super) cpu_sets: Vec<DefinitionName>,
-    pub(super) views: Vec<DefinitionName>,
+    pub(super) caches: NameList,
+    pub(super) invalidates: NameList,
+    pub(super) loads: NameList,
+    pub(super) cpu_sets: NameList,
+    pub(super) views: NameList,
 }
 
 /// Names that may be defined where the text could not be read.

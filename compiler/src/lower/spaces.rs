@@ -11,7 +11,7 @@ use crate::source::Span;
 impl Lower {
     pub(super) fn lower_tags(&mut self, items: &[Item], limits: &[Limit]) -> Vec<Tag> {
         let mut out = Vec::new();
-        for (it, named) in of_kind!(items, Tag).zip(self.tags.clone()) {
+        for (it, named) in of_kind!(items, Tag).zip(self.tags.to_vec()) {
             let (mut bits, mut per_cpu, mut values) = (None, None, None);
             let (mut lazily, mut read, mut root, mut source) = (None, None, None, None);
             let mut renewal = None;

@@ -35,9 +35,9 @@ impl Lower {
 
     fn subject(&mut self, ident: &Ident, errata: &[Erratum]) -> Option<Subject> {
         let name = ident.node.as_str();
-        let invalidate = self.invalidates.iter().position(|it| it.name == name);
-        let barrier = self.barriers.iter().position(|it| it.name == name);
-        let load = self.loads.iter().position(|it| it.name == name);
+        let invalidate = self.invalidates.place(name);
+        let barrier = self.barriers.place(name);
+        let load = self.loads.place(name);
         let erratum = errata.iter().position(|it| it.named.name == name);
         let part = PARTS.into_iter().find(|part| *part == name);
         let instr = invalidate.map(Instr::Invalidate);
@@ -47,7 +47,8 @@ impl Lower {
         let found = found.or(part.map(Subject::Part));
         if found.is_none() {
             let named = [&self.invalidates, &self.barriers, &self.loads];
-            let named = named.into_iter().flatten().map(|it| it.name.clone());
+            let named = named.into_iter().flat_map(|list| list.iter());
+            let named = named.map(|it| it.name.clone());
             let errata = errata.iter().map(|it| it.named.name.clone());
             let known: Vec<String> = named.chain(errata).collect();
             let known = known.iter().map(String::as_str).chain(PARTS);

@@ -5,6 +5,7 @@
 use std::ops::Range;
 
 use super::expected::Expected;
+use crate::ast::AGENTS;
 
 /// Returns how a statement is written whose words are in another order, or whose unit is missing.
 pub(super) fn in_order(expected: &Expected, text: &str, found: &Range<usize>) -> Option<String> {
@@ -53,8 +54,7 @@ pub(super) fn in_order(expected: &Expected, text: &str, found: &Range<usize>) ->
     if word == "of" && expected.is_alone(",") {
         return Some("write a comma before the tags: `of everything, this tag`".to_owned());
     }
-    let agents = ["self", "core", "cpus", "devices"];
-    if last == "all" && agents.contains(&word) && expected.semicolon() {
+    if last == "all" && AGENTS.contains(&word) && expected.semicolon() {
         return Some(format!("remove the `all`: `{word}` alone names the agents"));
     }
     let kinds = ["barrier", "domain", "operand", "load"];
