@@ -136,6 +136,14 @@ impl DefinitionText {
 /// Reads files, all definitions of directories, and standard input for `-`. A file that is named several times is
 /// read once. What cannot be read is reported together.
 pub(crate) fn read(paths: &[PathBuf]) -> Result<Vec<DefinitionText>, FileError> {
+    match readable(paths) {
+        (sources, None) => Ok(sources),
+        (_, Some(error)) => Err(error),
+    }
+}
+
+/// Does the same, and returns also what can be read if something cannot.
+pub(crate) fn readable(paths: &[PathBuf]) -> (Vec<DefinitionText>, Option<FileError>) {
     let mut seen = BTreeSet::new();
     let (mut sources, mut refused) = (Vec::new(), Vec::new());
     for path in paths {
@@ -157,11 +165,11 @@ pub(crate) fn read(paths: &[PathBuf]) -> Result<Vec<DefinitionText>, FileError> 
             }
         }
     }
-    match refused.len() {
-        0 => Ok(sources),
-        1 => Err(refused.remove(0)),
-        _ => Err(FileError::Several(refused)),
-    }
+    let error = match refused.len() {
+        0 | 1 => refused.pop(),
+        _ => Some(FileError::Several(refused)),
+    };
+    (sources, error)
 }
 
 /// Returns the definitions in a directory, sorted by name, without subdirectories, pipes and devices. Names with a leading

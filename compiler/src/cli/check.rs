@@ -6,6 +6,8 @@ use crate::text::count;
 /// Checks definitions and reports errors and warnings
 #[derive(clap::Args)]
 #[command(after_help = "\
+If a file cannot be read, the others are checked all the same, and the exit code is 2.
+
 Examples:
   tlbc check                                all definitions in archdefs
   tlbc check foo.arch                       one definition
@@ -22,7 +24,11 @@ pub(super) struct Check {
 
 impl Check {
     pub(super) fn run(&self, color: bool) -> Result<CommandResult, Trouble> {
-        let compiled = self.definitions.check()?;
+        let (compiled, unread) = self.definitions.check();
+        if let Some(error) = unread {
+            let findings = self.definitions.shown(&compiled, color);
+            return Ok(CommandResult::Incomplete(error.into(), findings));
+        }
         if self.denied.refuses(&compiled) {
             return Ok(self.definitions.findings(&compiled, color));
         }

@@ -128,19 +128,29 @@ struct Definitions {
 
 impl Definitions {
     fn read(&self) -> Result<impl Iterator<Item = (String, Vec<u8>)>, FileError> {
-        if self.paths == [Path::new(DEFAULT)] && !self.paths[0].exists() {
-            return Err(FileError::NoDefault(DEFAULT));
-        }
-        let sources = fs::read(&self.paths)?;
-        Ok(sources.into_iter().map(DefinitionText::named))
+        let (sources, error) = self.readable();
+        error.map_or(Ok(sources), Err)
+    }
+
+    /// Returns the definitions that can be read, and why others cannot.
+    fn readable(&self) -> (impl Iterator<Item = (String, Vec<u8>)>, Option<FileError>) {
+        let is_default = self.paths == [Path::new(DEFAULT)];
+        let (sources, error) = if is_default && !self.paths[0].exists() {
+            (Vec::new(), Some(FileError::NoDefault(DEFAULT)))
+        } else {
+            fs::readable(&self.paths)
+        };
+        (sources.into_iter().map(DefinitionText::named), error)
     }
 
     fn compile(&self) -> Result<Compiled, FileError> {
         Ok(compile(self.read()?))
     }
 
-    fn check(&self) -> Result<Compiled, FileError> {
-        Ok(compile::check(self.read()?))
+    /// Checks the definitions that can be read, and returns why others cannot.
+    fn check(&self) -> (Compiled, Option<FileError>) {
+        let (sources, error) = self.readable();
+        (compile::check(sources), error)
     }
 
     fn planned(&self) -> Result<(Compiled, Vec<Analysis>), FileError> {
@@ -207,6 +217,8 @@ enum CommandResult {
     Different(String, &'static str),
     /// Results that are no success, without control characters except for colours.
     Painted(String),
+    /// Why a part of the command could not be carried out, and the findings of the rest.
+    Incomplete(Trouble, String),
     /// Warnings, and the rest.
     Warned(String, Box<CommandResult>),
     /// Findings because of which the definitions are refused.
@@ -285,6 +297,11 @@ fn show(mut result: Result<CommandResult, Trouble>, format: LineFormat) -> ExitC
         Ok(CommandResult::Findings(findings) | CommandResult::Warned(findings, _)) => {
             message::complain(findings);
             return ExitCode::from(1);
+        }
+        Ok(CommandResult::Incomplete(Trouble(message), findings)) => {
+            format.trouble(&message);
+            message::complain(findings);
+            return ExitCode::from(2);
         }
         Err(Trouble(message)) => {
             format.trouble(&message);

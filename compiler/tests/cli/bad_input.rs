@@ -104,6 +104,33 @@ fn standard_input_without_a_definition() {
     );
 }
 
+/// Findings of what can be read are not hidden by a file that cannot be.
+#[test]
+fn what_can_be_read_is_checked() {
+    let directory = empty();
+    fs::write(directory.path().join("cut.arch"), "arch cut {").expect("a file");
+    let missing = "error: cannot read nowhere.arch: No such file or directory (os error 2)\n";
+    let check = |arguments: &[&str]| {
+        let all = [&["check", "nowhere.arch", "cut.arch"], arguments].concat();
+        let run = tlbc(directory.path(), &all);
+        assert_eq!(
+            (run.code, run.stdout.as_str()),
+            (Some(2), ""),
+            "{}",
+            run.stderr
+        );
+        run.stderr
+    };
+    let said = check(&["--message-format", "short"]);
+    let findings = said.strip_prefix(missing).expect("why it cannot be read");
+    assert!(findings.starts_with("cut.arch:1:"), "{said}");
+    let json = check(&["--message-format", "json"]);
+    let lines: Vec<&str> = json.lines().collect();
+    assert!(lines.len() > 1, "{json}");
+    assert!(lines.iter().all(|line| line.starts_with('{')), "{json}");
+    assert!(lines[0].contains("cannot read nowhere.arch"), "{json}");
+}
+
 #[test]
 fn paths() {
     let directory = empty();
