@@ -23,6 +23,15 @@ const CASES: &[Case] = &[
     ("written", &[], &[]),
     // Instructions for one level.
     ("levels", &[], &[]),
+    // A publisher that depends on a feature.
+    (
+        "refill",
+        &[],
+        &[(
+            "    operand address",
+            "    barrier near \"order.here\" requires walker { publishes on self; }\n\n    operand address",
+        )],
+    ),
     // An instruction before each entry, whose operands are made where the loop is.
     (
         "written",

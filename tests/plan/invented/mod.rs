@@ -9,6 +9,7 @@ mod followed;
 mod levels;
 mod negative;
 mod online;
+mod publishers;
 mod refill;
 mod renewal;
 mod runs;
