@@ -1,6 +1,6 @@
 //! `tlbc check`.
 
-use super::{CommandResult, Definitions, Denied, Trouble};
+use super::{CommandResult, Definitions, Denied};
 use crate::text::count;
 
 /// Checks definitions and reports errors and warnings
@@ -23,17 +23,17 @@ pub(super) struct Check {
 }
 
 impl Check {
-    pub(super) fn run(&self, color: bool) -> Result<CommandResult, Trouble> {
+    pub(super) fn run(&self, color: bool) -> CommandResult {
         let (compiled, unread) = self.definitions.check();
         if let Some(error) = unread {
             let findings = self.definitions.shown(&compiled, color);
-            return Ok(CommandResult::Incomplete(error.into(), findings));
+            return CommandResult::Incomplete(error.into(), findings);
         }
         if self.denied.refuses(&compiled) {
-            return Ok(self.definitions.findings(&compiled, color));
+            return self.definitions.findings(&compiled, color);
         }
         let definitions = count(compiled.files.iter().count(), "definition");
         let summary = CommandResult::Good(format!("{definitions}, no errors\n"));
-        Ok(summary.warned(self.definitions.shown(&compiled, color)))
+        summary.warned(self.definitions.shown(&compiled, color))
     }
 }

@@ -266,7 +266,7 @@ pub fn main() -> ExitCode {
         let color = cli.color.wanted(&io::stderr());
         let result = match cli.command {
             Command::New(command) => command.run(),
-            Command::Check(command) => command.run(color),
+            Command::Check(command) => Ok(command.run(color)),
             Command::Gen(command) => command.run(color),
             Command::Diff(command) => command.run(color, cli.color.wanted(&io::stdout())),
             Command::Prove(command) => command.run(color),

@@ -77,7 +77,8 @@ impl Lower {
         let barriers = self.barriers.iter().rev().cloned();
         let barriers: FxHashMap<String, DefinitionName> =
             barriers.map(|it| (it.name.clone(), it)).collect();
-        for invalidate in self.invalidates.to_vec() {
+        let invalidates = self.invalidates.clone();
+        for invalidate in invalidates.iter() {
             if let Some(barrier) = barriers.get(&invalidate.name) {
                 let message = format!(
                     "`{}` is the name of a barrier and of an invalidation",

@@ -26,7 +26,7 @@ impl Lower {
         for geometry in of_kind!(items, Geometry) {
             let levels = self.names("level", geometry.levels.iter().map(|l| (&l.name, "")));
             let mut at = 0;
-            for level in levels.to_vec() {
+            for level in levels.iter().cloned() {
                 let position = order.iter().position(|known| known.name == level.name);
                 if let Some(position) = position {
                     at = position + 1;

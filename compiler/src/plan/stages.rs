@@ -131,10 +131,10 @@ impl Staged {
 
     /// Returns the candidates for a demand of all entries of a space. Leaf entries may be made again if no table changes.
     pub fn all_of_space(context: &PlanContext<'_>, choice: &Rc<Choice>, demand: Demand) -> Self {
-        if !demand.walk.is_empty() {
-            Self::everything(context, choice, |kind| context.classes(kind))
-        } else {
+        if demand.walk.is_empty() {
             Self::of([choice])
+        } else {
+            Self::everything(context, choice, |kind| context.classes(kind))
         }
     }
 
