@@ -47,29 +47,22 @@ pub struct Config(u32);
 impl Config {
     /// No feature, no erratum, and the first page size of the definition.
     pub const NONE: Self = Self(0);
-    /// Feature: FEAT_TTL: level hints.
-    ///
-    /// Read from `ID_AA64MMFR2_EL1[51:48] >= 1`.
+    /// Feature: FEAT_TTL: level hints. Read from `ID_AA64MMFR2_EL1[51:48] >= 1`.
     pub const TTL: Self = Self(1 << 0);
-    /// Feature: FEAT_TLBIRANGE: invalidation of runs of pages.
-    ///
-    /// Read from `ID_AA64ISAR0_EL1[59:56] >= 2`.
+    /// Feature: FEAT_TLBIRANGE: invalidation of runs of pages. Read from `ID_AA64ISAR0_EL1[59:56]
+    /// >= 2`.
     pub const RANGES: Self = Self(1 << 1);
-    /// Feature: the kernel is unmapped while user code runs.
-    ///
-    /// Not read from a register: the kernel sets it.
+    /// Feature: the kernel is unmapped while user code runs. Not read from a register: the kernel
+    /// sets it.
     ///
     /// Setup that depends on it: a leaf entry of the kernel has nG = 0 when not `kpti`.
     pub const KPTI: Self = Self(1 << 2);
-    /// Feature: ASIDs of 16 bits.
-    ///
-    /// Read from `ID_AA64MMFR0_EL1[7:4] = 2`.
+    /// Feature: ASIDs of 16 bits. Read from `ID_AA64MMFR0_EL1[7:4] = 2`.
     ///
     /// Setup that depends on it: `TCR_EL1.AS[36] = 0`, `= 1` when `asid16`.
     pub const ASID16: Self = Self(1 << 3);
-    /// Feature: FEAT_ETS2: enhanced translation synchronization.
-    ///
-    /// Read from `ID_AA64MMFR1_EL1[39:36] >= 2`.
+    /// Feature: FEAT_ETS2: enhanced translation synchronization. Read from `ID_AA64MMFR1_EL1[39:36]
+    /// >= 2`.
     pub const ETS2: Self = Self(1 << 4);
     /// Erratum: 1286807, 2441007, 2441009 and relatives.
     pub const REPEAT_TLBI: Self = Self(1 << 5);

@@ -40,9 +40,7 @@ pub struct Config(u32);
 impl Config {
     /// No feature, no erratum, and the first page size of the definition.
     pub const NONE: Self = Self(0);
-    /// Feature: the hardware page walker is enabled.
-    ///
-    /// Read from `PWCH[24] = 1`.
+    /// Feature: the hardware page walker is enabled. Read from `PWCH[24] = 1`.
     ///
     /// Setup that depends on it: before a large page is mapped where nothing was, everything of the
     /// space is flushed: entries with V = 0 of smaller pages would match as well when not `ptw`; an

@@ -34,23 +34,17 @@ impl Config {
     /// No feature, no erratum, and the first page size of the definition.
     pub const NONE: Self = Self(0);
     /// Feature: tlbie and tlbsync may be used directly: a hypervisor, or LPCR.GTSE set for the
-    /// guest.
-    ///
-    /// Not read from a register: the kernel sets it.
+    /// guest. Not read from a register: the kernel sets it.
     ///
     /// Setup that depends on it: `LPCR.GTSE[10] = 1` when `gtse`.
     pub const GTSE: Self = Self(1 << 0);
-    /// Feature: tlbie reaches every CPU, and is to be used for it.
-    ///
-    /// Not read from a register: the kernel sets it.
+    /// Feature: tlbie reaches every CPU, and is to be used for it. Not read from a register: the
+    /// kernel sets it.
     pub const BROADCAST: Self = Self(1 << 1);
-    /// Feature: Power ISA 3.1: POWER10 and later.
-    ///
-    /// Not read from a register: the kernel sets it.
+    /// Feature: Power ISA 3.1: POWER10 and later. Not read from a register: the kernel sets it.
     pub const ISA31: Self = Self(1 << 2);
-    /// Feature: an accelerator that uses the nest MMU is attached to the space.
-    ///
-    /// Not read from a register: the kernel sets it.
+    /// Feature: an accelerator that uses the nest MMU is attached to the space. Not read from a
+    /// register: the kernel sets it.
     pub const COPROCESSORS: Self = Self(1 << 3);
     /// Erratum: POWER9: tlbie may leave ERAT entries.
     pub const P9_ERAT: Self = Self(1 << 4);

@@ -34,21 +34,16 @@ impl Config {
     /// No feature, no erratum, and the first page size of the definition.
     pub const NONE: Self = Self(0);
     /// Feature: the kernel uses ASIDs: satp.ASID has bits enough for twice as many as there are
-    /// harts.
-    ///
-    /// Not read from a register: the kernel sets it.
+    /// harts. Not read from a register: the kernel sets it.
     pub const ASIDS: Self = Self(1 << 0);
-    /// Feature: Svinval: invalidations that are ordered by fences before and after them.
-    ///
-    /// Not read from a register: the kernel sets it.
+    /// Feature: Svinval: invalidations that are ordered by fences before and after them. Not read
+    /// from a register: the kernel sets it.
     pub const SVINVAL: Self = Self(1 << 1);
-    /// Feature: SBI RFENCE: the firmware flushes other harts; the kernel may send IPIs instead.
-    ///
-    /// Not read from a register: the kernel sets it.
+    /// Feature: SBI RFENCE: the firmware flushes other harts; the kernel may send IPIs instead. Not
+    /// read from a register: the kernel sets it.
     pub const SBI: Self = Self(1 << 2);
-    /// Feature: Svvptc: an entry that becomes valid is seen within a bounded time.
-    ///
-    /// Not read from a register: the kernel sets it.
+    /// Feature: Svvptc: an entry that becomes valid is seen within a bounded time. Not read from a
+    /// register: the kernel sets it.
     pub const SVVPTC: Self = Self(1 << 3);
     /// Erratum: SiFive CIP-1200: SFENCE.VMA with an address or an ASID may leave entries.
     pub const CIP1200: Self = Self(1 << 4);

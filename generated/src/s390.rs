@@ -44,27 +44,18 @@ pub struct Config(u32);
 impl Config {
     /// No feature, no erratum, and the first page size of the definition.
     pub const NONE: Self = Self(0);
-    /// Feature: facility 13: IPTE invalidates ranges.
-    ///
-    /// Read from `STFLE.0[50] = 1`.
+    /// Feature: facility 13: IPTE invalidates ranges. Read from `STFLE.0[50] = 1`.
     pub const IPTE_RANGE: Self = Self(1 << 0);
-    /// Feature: facility 51: IPTE and IDTE clear the TLB of this CPU alone.
-    ///
-    /// Read from `STFLE.0[12] = 1`.
+    /// Feature: facility 51: IPTE and IDTE clear the TLB of this CPU alone. Read from `STFLE.0[12]
+    /// = 1`.
     pub const LOCAL_CLEAR: Self = Self(1 << 1);
-    /// Feature: facility 8: pages of 1 MiB.
-    ///
-    /// Read from `STFLE.0[55] = 1`.
+    /// Feature: facility 8: pages of 1 MiB. Read from `STFLE.0[55] = 1`.
     ///
     /// Setup that depends on it: `CR0.EDAT[23] = 1` when `edat1`.
     pub const EDAT1: Self = Self(1 << 2);
-    /// Feature: facility 78: pages of 2 GiB, and CRDTE.
-    ///
-    /// Read from `STFLE.1[49] = 1`.
+    /// Feature: facility 78: pages of 2 GiB, and CRDTE. Read from `STFLE.1[49] = 1`.
     pub const EDAT2: Self = Self(1 << 3);
-    /// Feature: facility 194: RDP.
-    ///
-    /// Read from `STFLE.3[61] = 1`.
+    /// Feature: facility 194: RDP. Read from `STFLE.3[61] = 1`.
     pub const RDP: Self = Self(1 << 4);
     /// Every flag by its name in the definition.
     pub const NAMES: [(&'static str, Self); 5] = [

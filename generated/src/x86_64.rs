@@ -64,43 +64,29 @@ pub struct Config(u32);
 impl Config {
     /// No feature, no erratum, and the first page size of the definition.
     pub const NONE: Self = Self(0);
-    /// Feature: CR4.PGE: global pages.
-    ///
-    /// Read from `CPUID.01H.EDX[13] = 1`.
+    /// Feature: CR4.PGE: global pages. Read from `CPUID.01H.EDX[13] = 1`.
     ///
     /// Setup that depends on it: `CR4.PGE[7] = 0`, `= 1` when `pge`; a leaf entry of the kernel has
     /// G = 1 when `pge` and not `pti`; a leaf entry of the kernel has G = 0 when `pge` and `pti`.
     pub const PGE: Self = Self(1 << 0);
-    /// Feature: CR4.PCIDE: process-context identifiers.
-    ///
-    /// Read from `CPUID.01H.ECX[17] = 1`.
+    /// Feature: CR4.PCIDE: process-context identifiers. Read from `CPUID.01H.ECX[17] = 1`.
     ///
     /// Setup that depends on it: `CR4.PCIDE[17] = 0`, `= 1` when `pcid`.
     pub const PCID: Self = Self(1 << 1);
-    /// Feature: INVPCID.
-    ///
-    /// Read from `CPUID.07H.0.EBX[10] = 1`.
+    /// Feature: INVPCID. Read from `CPUID.07H.0.EBX[10] = 1`.
     pub const INVPCID: Self = Self(1 << 2);
-    /// Feature: user code runs on tables of its own.
-    ///
-    /// Not read from a register: the kernel sets it.
+    /// Feature: user code runs on tables of its own. Not read from a register: the kernel sets it.
     ///
     /// Setup that depends on it: a leaf entry of the kernel has G = 1 when `pge` and not `pti`; a
     /// leaf entry of the kernel has G = 0 when `pge` and `pti`.
     pub const PTI: Self = Self(1 << 3);
-    /// Feature: INVLPGB and TLBSYNC.
-    ///
-    /// Read from `CPUID.80000008H.EBX[3] = 1`.
+    /// Feature: INVLPGB and TLBSYNC. Read from `CPUID.80000008H.EBX[3] = 1`.
     pub const INVLPGB: Self = Self(1 << 4);
-    /// Feature: EFER.TCE: translation cache extension.
-    ///
-    /// Read from `CPUID.80000001H.ECX[17] = 1`.
+    /// Feature: EFER.TCE: translation cache extension. Read from `CPUID.80000001H.ECX[17] = 1`.
     ///
     /// Setup that depends on it: `EFER.TCE[15] = 0`, `= 1` when `tce`.
     pub const TCE: Self = Self(1 << 5);
-    /// Feature: CR4.LA57: five levels.
-    ///
-    /// Read from `CR4[12] = 1`.
+    /// Feature: CR4.LA57: five levels. Read from `CR4[12] = 1`.
     ///
     /// Setup that depends on it: `CR4.LA57[12] = 0`, `= 1` when `la57`.
     pub const LA57: Self = Self(1 << 6);

@@ -33,8 +33,8 @@ impl Emit<'_> {
         } else {
             format!("Setup that depends on it: {}.", demands.join("; "))
         };
-        let feature = format!("Feature: {}.", feature.named.text);
-        escaped(&paragraphs([feature, from, demands]))
+        let feature = format!("Feature: {}. {from}", feature.named.text);
+        escaped(&paragraphs([feature, demands]))
     }
 
     /// Returns the limits that are read from a register, and where.
