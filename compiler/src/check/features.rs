@@ -147,27 +147,14 @@ pub fn barriers_that_may_be_missing(model: &Model, found: &mut Vec<Diagnostic>) 
             let user = (invalidate.named.name.as_str(), &allowed);
             may_be_missing(model, user, after.span, Instr::Barrier(after.value), found);
         }
-        if let Some(before) = &invalidate.follows {
-            let user = (invalidate.named.name.as_str(), &invalidate.requires);
-            may_be_missing(
-                model,
-                user,
-                before.span,
-                Instr::Barrier(before.value),
-                found,
-            );
-        }
     }
-    for (load, allowed, _) in loads(model) {
-        if let Some(before) = &load.follows {
-            let user = (load.named.name.as_str(), &allowed);
-            may_be_missing(
-                model,
-                user,
-                before.span,
-                Instr::Barrier(before.value),
-                found,
-            );
+    let invalidates = { model.invalidates.iter() }
+        .map(|it| (it.named.name.as_str(), it.requires.clone(), &it.follows));
+    let loads = loads(model).map(|(it, allowed, _)| (it.named.name.as_str(), allowed, &it.follows));
+    for (name, allowed, follows) in invalidates.chain(loads) {
+        if let Some(at) = follows {
+            let barrier = Instr::Barrier(at.value);
+            may_be_missing(model, (name, &allowed), at.span, barrier, found);
         }
     }
     for (name, resync) in model.resyncs() {
