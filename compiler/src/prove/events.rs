@@ -17,7 +17,7 @@ use super::proof::{Proof, Row};
 use super::reading::{Later, Reading};
 use super::run::Execution;
 use super::steps::Step;
-use crate::model::{Event, Instr, Model, Source};
+use crate::model::{Event, Instr, Load, Model, Source};
 use crate::plan::Plans;
 use crate::plan::ir::{Node, Shape};
 
@@ -211,8 +211,8 @@ fn path(facts: &Reading<'_>, plans: &Plans, moment: Moment, machine: &Partial<'_
     if !all || is_torn(&path, event, moment) {
         failures.push(fail(Rule::Loads, None));
     }
-    failures.extend(disordered(&path).into_iter().map(|barrier| Failure {
-        instruction: barrier.map(Instr::Barrier),
+    failures.extend(disordered(&path).map(|load| Failure {
+        instruction: load.follows.map(|barrier| Instr::Barrier(barrier.value)),
         ..fail(Rule::Ordered, None)
     }));
     let happens = moment == Moment::Online && flushes || has_loads(&steps);
@@ -387,9 +387,8 @@ fn loads_all(path: &Path<'_>, mut wanted: Vec<(usize, usize)>) -> bool {
     loaded == wanted
 }
 
-/// Returns a load that does not come right after the barrier that it follows, by this barrier; or one that the machine does not
-/// have, by none.
-fn disordered(path: &Path<'_>) -> Option<Option<usize>> {
+/// Returns a load that does not come right after the barrier that it follows, or that the machine does not have.
+fn disordered<'m>(path: &Path<'m>) -> Option<&'m Load> {
     let mut steps = path.steps.iter().enumerate();
     steps.find_map(|(at, step)| {
         let Step::Load { load, .. } = step else {
@@ -397,11 +396,10 @@ fn disordered(path: &Path<'_>) -> Option<Option<usize>> {
         };
         let it = path.facts.load(*load);
         let before = at.checked_sub(1).map(|before| &path.steps[before]);
-        let is_before =
-            |barrier: usize| matches!(before, Some(Step::Barrier(of)) if *of == barrier);
-        let follows = it.follows.map(|at| at.value);
-        let missing = follows.filter(|barrier| !is_before(*barrier)).map(Some);
-        missing.or_else(|| (!it.requires.holds(path.machine)).then_some(None))
+        let is_after = it.follows.is_none_or(
+            |barrier| matches!(before, Some(Step::Barrier(of)) if *of == barrier.value),
+        );
+        (!is_after || !it.requires.holds(path.machine)).then_some(it)
     })
 }
 

@@ -105,9 +105,7 @@ impl TraceRun<'_> {
         for (level, extent) in self.entries.leaves(range)? {
             ranges.fault(&facts, &self.levels, extent.start, level);
         }
-        if ranges != Ranges::new() {
-            self.flush_here(&ranges);
-        } else {
+        if ranges == Ranges::new() {
             self.note(match facts.stricter {
                 _ if facts.negative == Negative::Expires => {
                     "no flush is required: the machine keeps a negative entry for a bounded time"
@@ -115,6 +113,8 @@ impl TraceRun<'_> {
                 Stricter::DroppedByFault => "no flush is required: the fault has dropped the entry",
                 _ => "no flush is required: the machine walks the table again before it faults",
             });
+        } else {
+            self.flush_here(&ranges);
         }
         Ok(())
     }
