@@ -71,7 +71,7 @@ fn everything_is_flushed_when_no_tag_is_left() {
     let all = [
         "cpu 0: publish",
         "cpu 0: publish",
-        "cpu 0: invtlb_all",
+        "cpu 0: invtlb_nonglobal",
         "cpu 0: asid number=0x1",
     ];
     assert_eq!(flush(&mut cpus, 0, &process), all);
