@@ -9,7 +9,7 @@
 use rustc_hash::FxHashMap;
 
 use super::assembled::Assembled;
-use super::configs::Configs;
+use super::configs::{Configs, both_hold};
 use super::encodings::{Meaning, meaning};
 use super::stated::{StatedInstruction, conds, effect_in, of_barrier, of_invalidate, of_load};
 use crate::codes::Code;
@@ -121,7 +121,10 @@ pub fn instructions(model: &Model, found: &mut Vec<Diagnostic>) {
     let loads: Vec<StatedInstruction> = model.loads.iter().map(|it| of_load(model, it)).collect();
     let mut before = Earlier::default();
     for it in &loads {
-        let other = before.find(model, it, |other, _| it.contents == other.contents);
+        let other = before.find(model, it, |other, _| {
+            let on_machine = both_hold(model, &it.requires, &other.requires).is_some();
+            on_machine && it.contents == other.contents
+        });
         found.extend(other.map(|other| {
             if it.effect == other.effect {
                 same_load(it, other)
@@ -259,6 +262,7 @@ mod tests {
         let found = before.find(&model, &all[1], |other, _| other.effect != all[1].effect);
         assert_eq!(found.map(|it| it.name), Some("same3"));
     }
+
     /// Of instructions of one text, those are compared whose constants agree, also where some bits are constant in one alone.
     #[test]
     fn constants_that_disagree_are_not_compared() {

@@ -69,10 +69,14 @@ pub fn of_invalidations(model: &Model, found: &mut Vec<Diagnostic>) {
 pub fn of_loads(model: &Model, found: &mut Vec<Diagnostic>) {
     for it in &model.loads {
         let template = (it.named.name.as_str(), it.template.operands.as_slice());
-        found.extend(lost(model, template, &[], Source::Tag, |config| {
-            tag(model, None, config)
+        let conds = [&it.requires];
+        found.extend(lost(model, template, &conds, Source::Tag, |config| {
+            tag(model, None, config).filter(|_| it.requires.holds(config))
         }));
-        found.extend(lost(model, template, &[], Source::Root, |config| {
+        found.extend(lost(model, template, &conds, Source::Root, |config| {
+            if !it.requires.holds(config) {
+                return None;
+            }
             let geometry = &model.geometries[config.geometry()];
             let above = root_bits(model, config);
             let aligned = geometry.root_shift;

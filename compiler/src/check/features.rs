@@ -104,7 +104,8 @@ pub fn tags_that_may_be_missing(model: &Model, found: &mut Vec<Diagnostic>) {
     for load in &model.loads {
         if let Some(field) = field_of(model, &load.template.operands, Source::Tag) {
             let place = (field.span, "takes a tag", load.named.name.as_str());
-            found.extend(tag_may_be_missing(model, &[&field.when], place));
+            let conds = [&field.when, &load.requires];
+            found.extend(tag_may_be_missing(model, &conds, place));
         }
     }
 }

@@ -242,7 +242,7 @@ pub fn of_load<'m>(model: &'m Model, it: &'m Load) -> StatedInstruction<'m> {
     let drops = it.drops.iter().map(|drops| describe::drops(model, drops));
     let drops: Vec<String> = drops.collect();
     let effect = vec![format!("drops {}", drops.join("; "))];
-    let head = (it.named.name.as_str(), &it.template, Cond::default());
+    let head = (it.named.name.as_str(), &it.template, it.requires.clone());
     stated_instruction(model, head, &it.template.lines, StatedAs::Load, effect)
 }
 

@@ -147,7 +147,7 @@ impl Failure {
             Rule::Loads => "the root of one space is loaded with the tag of another".to_owned(),
             Rule::Ordered => match self.instruction {
                 Some(_) => format!(
-                    "a load does not come right after {instruction}, or the machine does not have it"
+                    "a load does not come right after {instruction}, or is not of this machine"
                 ),
                 None => "a load is issued that the machine does not have".to_owned(),
             },

@@ -97,7 +97,8 @@ impl<'m> Hardware<'m> {
     fn loaded(&self, planned: &Model, template: &Template, op: &Op) -> Result<Act<'m>, String> {
         let mut loads = self.model.loads.iter().enumerate();
         let found = loads.find_map(|(index, it)| {
-            let is_same = has_same_text((self.model, &it.template), (planned, template));
+            let is_same = it.requires.holds(self.config)
+                && has_same_text((self.model, &it.template), (planned, template));
             let with = is_same.then(|| self.operands(&it.template, op)).flatten()?;
             Some(Act::Load { index, with })
         });

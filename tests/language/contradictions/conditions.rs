@@ -1,7 +1,7 @@
 //! Fields that are there on some machines only: without them the instruction would act on something else.
 
 use super::{ARM64, POWERPC64, S390, X86_64, accepted, refused, slate, with};
-use tlbc_tests::requests::{Ask, good, lines};
+use tlbc_tests::requests::{Ask, RISCV64, good, lines};
 
 #[test]
 fn fields_that_some_machine_does_not_have() {
@@ -218,12 +218,42 @@ fn loads_that_some_machines_lack() {
     let by_machine = "loads root; loads plain unless walker; loads tag when walker;";
     accepted(REFILL, &[two, (loads, by_machine)]);
     refused(REFILL, &[two, (loads, "loads root, plain, tag;")], "E0406");
+    // One text, with an effect on some machines alone.
+    let one_text = (
+        second,
+        "load plain \"load.tag {number}\" requires not walker { per \"Refill manual, 3.3\"; drops leaf of everything, any tag; }\n    load tag \"load.tag {number}\" requires walker {",
+    );
+    accepted(REFILL, &[one_text, (loads, by_machine)]);
     let barrier = "barrier publish \"order\" { publishes on cpus; }";
     let ahead = format!("{barrier} barrier ahead \"ahead\" requires walker {{ }}");
     let follows = "load tag \"load.tag {number}\" { follows ahead;";
     refused(REFILL, &[(second, follows), (barrier, &ahead)], "E0406");
     let always = format!("{barrier} barrier ahead \"ahead\" {{ }}");
     accepted(REFILL, &[(second, follows), (barrier, &always)]);
+}
+
+/// A load that requires the tag takes it without a condition of its own.
+#[test]
+fn loads_that_require_a_tag() {
+    let tag = ("[59:44] tag when asids;", "[59:44] tag;");
+    refused(RISCV64, &[tag], "E0406");
+    let operand = "    operand satp 64 bits {";
+    let plain = "    operand plain 64 bits { [63:60] 8 when sv39; [63:60] 9 when sv48; [63:60] 10 when sv57; [59:44] 0; [43:0] root[55:12]; }";
+    let load = "    load satp \"csrw satp, {satp}\" {";
+    let two = format!(
+        "    load plain requires not asids \"csrw satp, {{plain}}\" {{ per \"satp_op_sfence_vma\"; }}
+    load satp requires asids \"csrw satp, {{satp}}\" {{"
+    );
+    let edits = [
+        tag,
+        (operand, &*format!("{plain}\n{operand}")),
+        (load, &*two),
+        (
+            "loads satp;",
+            "loads plain unless asids; loads satp when asids;",
+        ),
+    ];
+    accepted(RISCV64, &edits);
 }
 
 /// The barrier that an instruction follows exists wherever the instruction does, and something issues it.
