@@ -240,14 +240,13 @@ fn loads_that_require_a_tag() {
     let operand = "    operand satp 64 bits {";
     let plain = "    operand plain 64 bits { [63:60] 8 when sv39; [63:60] 9 when sv48; [63:60] 10 when sv57; [59:44] 0; [43:0] root[55:12]; }";
     let load = "    load satp \"csrw satp, {satp}\" {";
-    let two = format!(
-        "    load plain requires not asids \"csrw satp, {{plain}}\" {{ per \"satp_op_sfence_vma\"; }}
-    load satp requires asids \"csrw satp, {{satp}}\" {{"
-    );
+    let two =
+        "    load plain requires not asids \"csrw satp, {plain}\" { per \"satp_op_sfence_vma\"; }
+    load satp requires asids \"csrw satp, {satp}\" {";
     let edits = [
         tag,
         (operand, &*format!("{plain}\n{operand}")),
-        (load, &*two),
+        (load, two),
         (
             "loads satp;",
             "loads plain unless asids; loads satp when asids;",
