@@ -76,6 +76,12 @@ impl Levels {
         Self(self.0 & other.0)
     }
 
+    /// Returns the levels that are not in another set.
+    #[must_use]
+    pub const fn without(self, other: Self) -> Self {
+        Self(self.0 & !other.0)
+    }
+
     /// Returns whether a level is in the set.
     #[must_use]
     #[inline]

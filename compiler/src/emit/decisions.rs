@@ -81,6 +81,8 @@ impl Emit<'_> {
                 Shape::Passes(..) => Var::Passes.method("negative", []),
                 _ => Var::Pass.field("negative"),
             },
+            Test::LeafAt(levels) => Var::Ranges.method("has_leaf_at", [self.level_set(levels)]),
+            Test::WalkAt(levels) => Var::Ranges.method("has_walk_at", [self.level_set(levels)]),
             Test::NegativeAt(levels) => {
                 Var::Ranges.method("has_negative_at", [self.level_set(levels)])
             }

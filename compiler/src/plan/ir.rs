@@ -263,6 +263,10 @@ pub enum Test {
     LeafEntries,
     /// Negative entries have to be invalidated.
     NegativeEntries,
+    /// Leaf entries of one of these levels have to be invalidated.
+    LeafAt(Levels),
+    /// Walk entries of one of these levels have to be invalidated.
+    WalkAt(Levels),
     /// Negative entries of one of these levels have to be invalidated.
     NegativeAt(Levels),
     /// The request is a teardown.

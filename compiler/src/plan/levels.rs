@@ -17,7 +17,7 @@ use crate::model::{LevelSel, Model};
 /// A demand, and the levels of the requests that have it.
 pub type LevelDemand = (Levels, Demand);
 
-/// The demands of passes, by their strides.
+/// The demands of passes, by their strides. Strides without a demand have no passes: their entries are not flushed by address.
 pub struct PassDemands {
     /// Leaf entries.
     pub leaf: Vec<LevelDemand>,
@@ -38,6 +38,18 @@ impl PassDemands {
     /// Returns whether a pass over walk entries invalidates those of its stride alone.
     pub fn has_walks_of_level(&self) -> bool {
         self.walk.iter().any(|(_, demand)| *demand != WALK.each())
+    }
+
+    /// Returns the levels whose leaf entries have no pass.
+    pub fn leaves_without_pass(&self, model: &Model) -> Levels {
+        let without = strides(model).without(levels_of(&self.leaf));
+        let leaves = without.iter().map(|level| leaves_at(model, level));
+        leaves.fold(Levels::NONE, Levels::union)
+    }
+
+    /// Returns the levels whose walk entries have no pass.
+    pub fn walks_without_pass(&self, model: &Model) -> Levels {
+        tables(model).without(levels_of(&self.walk))
     }
 }
 
@@ -60,17 +72,14 @@ impl<'m> PlanBuilder<'m, '_> {
     /// Returns the demands of passes. A level that another one's strides include has no pass.
     pub(super) fn pass_demands(&mut self, context: &PlanContext<'m>) -> PassDemands {
         let model = self.model;
-        let merged = model.merged_levels();
-        let leaves = |level| Levels::only(level).union(merged.and(Levels::above(level)));
         let of_leaves = |all: Demand| {
             move |level| Demand {
-                leaf: leaves(level),
+                leaf: leaves_at(model, level),
                 ..all
             }
         };
-        let strides = model.strides().and(model.leaf_levels());
         let mut demands = PassDemands {
-            leaf: self.strided(context, strides, LEAF.each(), of_leaves(LEAF.each())),
+            leaf: self.strided(context, strides(model), LEAF.each(), of_leaves(LEAF.each())),
             both: Vec::new(),
             walk: self.strided(context, tables(model), WALK.each(), |level| Demand {
                 walk: Levels::only(level),
@@ -81,12 +90,18 @@ impl<'m> PlanBuilder<'m, '_> {
             demands.walk.clone()
         } else {
             let both = LEAF_AND_WALK.each();
-            self.strided(context, strides, both, of_leaves(both))
+            let levels = levels_of(&demands.leaf);
+            let each = self.strided(context, levels, both, of_leaves(both));
+            if levels_of(&each) == levels {
+                each
+            } else {
+                vec![(levels, both)]
+            }
         };
         demands
     }
 
-    /// Returns the demands of passes of one kind: for all levels together, or with addresses for each.
+    /// Returns the demands of passes of one kind: for all levels together, or for each level that is flushed by address.
     fn strided(
         &mut self,
         context: &PlanContext<'m>,
@@ -94,14 +109,12 @@ impl<'m> PlanBuilder<'m, '_> {
         all: Demand,
         of: impl Fn(Level) -> Demand,
     ) -> Vec<LevelDemand> {
-        let demands = self.level_demands(context, levels, all, of);
-        let mut each = demands.iter();
-        let by_address = each.all(|(_, demand)| self.choose(context, *demand).by_address());
-        if by_address {
-            demands
-        } else {
-            vec![(levels, all)]
+        let mut demands = self.level_demands(context, levels, all, of);
+        demands.retain(|(_, demand)| self.choose(context, *demand).by_address());
+        if demands.is_empty() {
+            demands.push((levels, all));
         }
+        demands
     }
 
     /// Returns the demands of requests at these levels: `all`, unless what `of` a level requires has a cheaper choice.
@@ -144,6 +157,23 @@ fn distinguishes_levels(model: &Model) -> bool {
         let mut of = [it.leaf, it.walk].into_iter().flatten();
         of.any(|of| matches!(of, LevelSel::Only(_)))
     })
+}
+
+/// Returns the levels that have these demands.
+fn levels_of(demands: &[LevelDemand]) -> Levels {
+    let levels = demands.iter().map(|(levels, _)| *levels);
+    levels.fold(Levels::NONE, Levels::union)
+}
+
+/// Returns the levels whose leaf entries have passes at their own stride.
+fn strides(model: &Model) -> Levels {
+    model.strides().and(model.leaf_levels())
+}
+
+/// Returns the levels whose leaf entries a pass of this stride may name.
+fn leaves_at(model: &Model, stride: Level) -> Levels {
+    let merged = model.merged_levels().and(Levels::above(stride));
+    Levels::only(stride).union(merged)
 }
 
 /// Returns the levels whose entries may point at tables.

@@ -168,10 +168,19 @@ impl<'m> PlanBuilder<'m, '_> {
         let Some(chosen) = self.chosen(context) else {
             return all;
         };
+        let demands = self.pass_demands(context);
+        let everything_for = |test, rest| Node::select(test, all.clone(), rest);
+        let everything_at = |test: fn(Levels) -> Test, levels: Levels, rest| match levels {
+            Levels::NONE => rest,
+            levels => everything_for(test(levels), rest),
+        };
+        let leaves = demands.leaves_without_pass(self.model);
+        let node = everything_at(Test::LeafAt, leaves, passes.clone());
         let node = if chosen.tables.is_some() {
-            passes.clone()
+            let walks = demands.walks_without_pass(self.model);
+            everything_at(Test::WalkAt, walks, node)
         } else {
-            Node::select(Test::WalkEntries, all.clone(), passes.clone())
+            everything_for(Test::WalkEntries, node)
         };
         if !self.model.caches.hold(CachedKind::Negative, self.machine) {
             return node;
@@ -179,19 +188,14 @@ impl<'m> PlanBuilder<'m, '_> {
         // New mappings together with unlinked tables are too rare for passes of their own.
         let of_negative = match self.chosen_for_negative(context) {
             Some(_) => {
-                let needs = self.negative_by_address(context);
-                let by_address = |level| needs.iter().any(|n| n.negative.contains(level));
-                let others = self.negative_levels().into_iter();
-                let others = others.filter(|&level| !by_address(level));
-                let others = others.fold(Levels::NONE, |all, l| all.union(Levels::only(l)));
-                let passes = if others.is_empty() {
-                    passes
-                } else {
-                    Node::select(Test::NegativeAt(others), all.clone(), passes)
-                };
-                Node::select(Test::WalkEntries, all, passes)
+                let needs = self.negative_by_address(context).into_iter();
+                let by_address = needs.fold(Levels::NONE, |all, it| all.union(it.negative));
+                let cached = self.negative_levels().into_iter().map(Levels::only);
+                let others = cached.fold(Levels::NONE, Levels::union).without(by_address);
+                let passes = everything_at(Test::NegativeAt, others, passes);
+                everything_for(Test::WalkEntries, passes)
             }
-            None => all,
+            None => all.clone(),
         };
         Node::select(Test::NegativeEntries, of_negative, node)
     }

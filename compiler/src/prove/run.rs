@@ -173,6 +173,8 @@ impl<'a> Execution<'a> {
                 let negative = ask.ranges.has_negative();
                 self.pass.map_or(negative, |pass| pass.negative)
             }
+            Test::LeafAt(levels) => ask.ranges.has_leaf_at(levels),
+            Test::WalkAt(levels) => ask.ranges.has_walk_at(levels),
             Test::NegativeAt(levels) => ask.ranges.has_negative_at(levels),
             Test::Teardown => ask.teardown,
             Test::Live => self

@@ -257,6 +257,8 @@ impl Interpreter<'_> {
                 let negative = env.ranges.has_negative();
                 self.pass.map_or(negative, |pass| pass.negative)
             }
+            Test::LeafAt(levels) => env.ranges.has_leaf_at(levels),
+            Test::WalkAt(levels) => env.ranges.has_walk_at(levels),
             Test::NegativeAt(levels) => env.ranges.has_negative_at(levels),
             Test::Teardown => env.teardown,
             Test::Kind(kind) => env.change.kind == kind,

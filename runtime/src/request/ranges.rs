@@ -151,11 +151,24 @@ impl Ranges {
     /// count as new entries as well.
     #[must_use]
     pub fn has_negative_at(&self, levels: Levels) -> bool {
-        let negative = |sorted: &Sorted| {
-            let mut extents = Level::all().zip(&sorted.leaf);
-            sorted.negative && extents.any(|(at, kept)| levels.contains(at) && !kept.is_empty())
-        };
-        self.sorted.as_ref().is_some_and(negative)
+        self.has_negative() && self.has_leaf_at(levels)
+    }
+
+    /// Returns whether leaf entries of one of these levels were added.
+    #[must_use]
+    pub fn has_leaf_at(&self, levels: Levels) -> bool {
+        match self.recorded() {
+            Recorded::Nothing => false,
+            Recorded::Run(level, _) => levels.contains(level),
+            Recorded::Sorted(sorted) => is_any_at(&sorted.leaf, levels),
+        }
+    }
+
+    /// Returns whether entries of one of these levels no longer point at the tables that they pointed at.
+    #[must_use]
+    pub fn has_walk_at(&self, levels: Levels) -> bool {
+        let unlinked = |sorted: &Sorted| is_any_at(&sorted.walk, levels);
+        self.sorted.as_ref().is_some_and(unlinked)
     }
 
     /// Adds entries of a level that no longer point at the tables that they pointed at. If no machine has such a level, adds
@@ -181,8 +194,7 @@ impl Ranges {
     #[must_use]
     #[inline]
     pub fn tables(&self) -> bool {
-        let unlinked = |sorted: &Sorted| sorted.walk.iter().any(|extent| !extent.is_empty());
-        self.sorted.as_ref().is_some_and(unlinked)
+        self.has_walk_at(Levels::ALL)
     }
 
     /// Returns whether entries in an extent were changed, at this level and at others. All addresses between two changes of a level
@@ -263,6 +275,12 @@ impl Ranges {
         let is_page = !facts.merged && is_entry(facts.shift, first, last);
         is_page.then_some((first, level, false))
     }
+}
+
+/// Returns whether an extent of one of these levels has entries.
+fn is_any_at(extents: &[Extent; LEVELS], levels: Levels) -> bool {
+    let mut all = Level::all().zip(extents);
+    all.any(|(at, extent)| levels.contains(at) && !extent.is_empty())
 }
 
 /// Returns the bits of an address within an entry of `1 << shift` bytes.

@@ -113,6 +113,71 @@ fn unlinked_tables_take_the_instructions_of_their_level() {
     live(&arch, 2, &expected);
 }
 
+/// A level without an instruction that takes an address is flushed with the whole space, and only that level.
+#[test]
+fn levels_without_an_address_leave_the_others_theirs() {
+    let without = |name: &str| {
+        let (start, end) = (LEVELS.find(name).unwrap(), "after end;\n    }\n");
+        let length = LEVELS[start..].find(end).unwrap() + end.len();
+        let arch = good(&[&LEVELS[..start], &LEVELS[start + length..]].concat());
+        is_whole(&arch);
+        arch
+    };
+    let whole = ["begin", "inval.space 0x42", "end"];
+    let both = Ask::user(0, LARGE, &["pte", "pud"]);
+
+    let arch = without("invalidate huge");
+    let pages = [
+        "begin",
+        "inval.pte 0x1000, 0x42",
+        "inval.pte 0x2000, 0x42",
+        "end",
+    ];
+    issues(&arch, "", &Ask::user(PAGE, 2 * PAGE, &["pte"]), &pages);
+    let mixed = ["begin", "inval.pte 0x0, 0x42", "inval.pmd 0x0, 0x42", "end"];
+    let lower = Ask::user(0, PAGE, &["pte", "pmd"]);
+    issues(&arch, "", &lower, &mixed);
+    issues(&arch, "", &Ask::user(HUGE, 2 * HUGE, &["pud"]), &whole);
+    issues(&arch, "", &both, &whole);
+
+    let arch = without("invalidate upper");
+    let mut table = Ranges::new();
+    table.leaf(level(&arch.model, "pte"), Extent::new(PAGE, 2 * PAGE));
+    table.walk(level(&arch.model, "pmd"), Extent::new(PAGE, PAGE));
+    let pages = [
+        "begin",
+        "inval.table 0x0",
+        "inval.pte 0x1000, 0x42",
+        "inval.pte 0x2000, 0x42",
+        "end",
+    ];
+    assert_eq!(flushed(&arch, table), pages);
+    table.walk(level(&arch.model, "pud"), Extent::new(PAGE, PAGE));
+    assert_eq!(flushed(&arch, table), whole);
+}
+
+/// Levels that are flushed at the stride of a level without an address are flushed with the whole space as well.
+#[test]
+fn merged_levels_follow_their_stride() {
+    let no_large = (
+        "drops leaf at pmd of one page, this tag or global;",
+        "drops leaf at pmd of everything, any tag;",
+    );
+    let arch = with(
+        LEVELS,
+        &[
+            ("policy {", "policy { strides pte, pmd;"),
+            no_large,
+            ("\"inval.pmd {address}, {number}\"", "\"inval.pmd\""),
+        ],
+    );
+    is_whole(&arch);
+    let whole = ["begin", "inval.space 0x42", "end"];
+    issues(&arch, "", &Ask::user(HUGE, 2 * HUGE, &["pud"]), &whole);
+    let pages = ["begin", "inval.pte 0x1000, 0x42", "end"];
+    issues(&arch, "", &Ask::user(PAGE, PAGE, &["pte"]), &pages);
+}
+
 /// Entries of a level that has no stride are flushed in passes over a lower level, whose instructions serve both.
 #[test]
 fn levels_without_a_stride_are_flushed_with_the_next_lower_one() {

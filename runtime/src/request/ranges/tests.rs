@@ -81,6 +81,33 @@ fn one_entry_whose_table_is_unlinked_as_well_is_a_page() {
 }
 
 #[test]
+fn levels_are_those_of_what_was_added() {
+    let levels = |ranges: &Ranges, has: fn(&Ranges, Levels) -> bool| {
+        let all = Level::all().map(Levels::only);
+        let added = all.filter(|&level| has(ranges, level));
+        added.fold(Levels::NONE, Levels::union)
+    };
+    let (leaf, walk) = (Ranges::has_leaf_at, Ranges::has_walk_at);
+    let (page, large) = (Levels::only(PAGE), Levels::only(LARGE));
+    let mut ranges = run(&[]);
+    assert_eq!(levels(&ranges, leaf), Levels::NONE);
+    ranges.leaf(PAGE, Extent::new(0x1000, 0x1000));
+    assert_eq!(levels(&ranges, leaf), page);
+    ranges.walk(LARGE, Extent::new(0, 0x20_0000));
+    assert_eq!(
+        (levels(&ranges, leaf), levels(&ranges, walk)),
+        (page, large)
+    );
+    ranges.leaf(LARGE, Extent::new(0, 0x20_0000));
+    let both = page.union(large);
+    assert_eq!(
+        (levels(&ranges, leaf), levels(&ranges, walk)),
+        (both, large)
+    );
+    assert_eq!(levels(&ranges, Ranges::has_negative_at), Levels::NONE);
+}
+
+#[test]
 fn a_level_that_cannot_be_is_everything() {
     let none = Level(LEVELS as u8);
     let extent = Extent::new(0x1000, 0x1000);
