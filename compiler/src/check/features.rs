@@ -175,12 +175,18 @@ pub fn barriers_that_may_be_missing(model: &Model, found: &mut Vec<Diagnostic>) 
     }
 }
 
+/// Returns words for a machine on which something is allowed, and what it requires does not hold; nothing if there is none.
+fn missing_when(model: &Model, allowed: &Cond, requires: &Cond) -> Option<String> {
+    let configs = Configs::of(model, [allowed, requires]);
+    let mut settings = configs.iter().filter(|&config| allowed.holds(config));
+    let config = settings.find(|&config| !requires.holds(config))?;
+    Some(configs.when(config))
+}
+
 /// Checks E0406: wherever a load is issued, the machine has it.
 pub fn loads_that_may_be_missing(model: &Model, found: &mut Vec<Diagnostic>) {
     for (load, allowed, used) in loads(model) {
-        let configs = Configs::of(model, [&allowed, &load.requires]);
-        let mut settings = configs.iter().filter(|&config| allowed.holds(config));
-        let Some(config) = settings.find(|&config| !load.requires.holds(config)) else {
+        let Some(when) = missing_when(model, &allowed, &load.requires) else {
             continue;
         };
         let name = &load.named.name;
@@ -189,10 +195,7 @@ pub fn loads_that_may_be_missing(model: &Model, found: &mut Vec<Diagnostic>) {
             Diagnostic::new(
                 Code::E0406,
                 requires.map_or(load.span, |term| term.span),
-                format!(
-                    "`{name}` is loaded where it does not exist{}",
-                    configs.when(config)
-                ),
+                format!("`{name}` is loaded where it does not exist{when}"),
             )
             .label("requires this")
             .because(used, "loaded here")
@@ -240,9 +243,7 @@ fn may_be_missing(
     found: &mut Vec<Diagnostic>,
 ) {
     let (fact, needed, requires) = instruction(model, instr);
-    let configs = Configs::of(model, [allowed, requires]);
-    let mut settings = configs.iter().filter(|&config| allowed.holds(config));
-    let Some(config) = settings.find(|&config| !requires.holds(config)) else {
+    let Some(when) = missing_when(model, allowed, requires) else {
         return;
     };
     let fact = requires.terms.first().map_or(fact, |term| term.span);
@@ -250,10 +251,7 @@ fn may_be_missing(
         Diagnostic::new(
             Code::E0406,
             span,
-            format!(
-                "`{name}` relies on `{needed}`, which does not exist{}",
-                configs.when(config)
-            ),
+            format!("`{name}` relies on `{needed}`, which does not exist{when}"),
         )
         .label("may not exist")
         .because(fact, format!("`{needed}` requires this"))

@@ -3,6 +3,8 @@
 use tlbc::Analysis;
 use tlbc::plan::ir::{Node, Shape};
 use tlbc::prove::{Rule, disproved};
+use tlbc::torment::whole::knobs::plans::without;
+use tlbc::torment::whole::{Options, torment};
 use tlbc::trace::Event;
 use tlbc_runtime::deferred::Pending;
 use tlbc_runtime::request::{Reach, Space};
@@ -41,14 +43,37 @@ fn a_load_comes_after_the_barrier_that_it_follows() {
     let refill = with(REFILL, &[first]);
     let all = ["order", empty, tag, "order", root];
     issues(&refill, "walker", &switch, &all);
-    let without: Break =
+    let unpublished: Break =
         |node, _| matches!(node, Node::Publish { .. }).then(|| Node::Seq(Vec::new()));
-    let loads = mutants(&refill, without).filter(|(it, _)| *it == Shape::Switch);
+    let loads = mutants(&refill, unpublished).filter(|(it, _)| *it == Shape::Switch);
     let found: Vec<_> = loads
         .filter_map(|(_, plans)| disproved(&refill.model, &plans, Shape::Switch))
         .map(|it| it.rule)
         .collect();
     assert!(found.contains(&Rule::Ordered), "{found:?}");
+
+    let mut plans = refill.clone();
+    assert_eq!(complaint(&plans), "");
+    let publishes = |node: &Node| matches!(node, Node::Publish { .. });
+    without(&mut plans.plans, |it| it == Shape::Switch, publishes);
+    let text = complaint(&plans);
+    assert!(text.contains("`root` may act before"), "{text}");
+}
+
+/// Returns what the whole runtime finds with these plans; nothing if that is nothing.
+fn complaint(planned: &Analysis) -> String {
+    let options = Options {
+        schedules: 20,
+        shrinks: false,
+        ..Options::default()
+    };
+    let report = torment(planned, &options).expect("a machine");
+    assert!(
+        report.failure.is_some() || report.points > 1000,
+        "{report:?}"
+    );
+    let failure = report.failure.map(|it| it.complaint);
+    failure.unwrap_or_default()
 }
 
 /// A barrier of its own for the caches after the first.
