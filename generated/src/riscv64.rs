@@ -753,7 +753,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         let c = self.config.flags();
         if c.has(Config::CIP1200)
             || ranges.tables()
-            || (ranges.has_negative() && ranges.has_negative_at(Levels::of(&[PMD, PUD, P4D, PGD])))
+            || (ranges.has_negative() && ranges.has_leaf_at(Levels::of(&[PMD, PUD, P4D, PGD])))
         {
             self.user_here_everything(cpu, tag)
         } else {
@@ -792,7 +792,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         let c = self.config.flags();
         if c.has(Config::CIP1200)
             || ranges.tables()
-            || (ranges.has_negative() && ranges.has_negative_at(Levels::of(&[PMD, PUD, P4D, PGD])))
+            || (ranges.has_negative() && ranges.has_leaf_at(Levels::of(&[PMD, PUD, P4D, PGD])))
         {
             self.user_given_everything(cpu, tag)
         } else {
@@ -817,7 +817,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         let c = self.config.flags();
         if c.has(Config::CIP1200)
             || ranges.tables()
-            || (ranges.has_negative() && ranges.has_negative_at(Levels::of(&[PMD, PUD, P4D, PGD])))
+            || (ranges.has_negative() && ranges.has_leaf_at(Levels::of(&[PMD, PUD, P4D, PGD])))
         {
             self.kernel_here_everything(cpu)
         } else {
@@ -850,7 +850,7 @@ impl<M: Configuration<Config>> Tlb<M> {
         let c = self.config.flags();
         if c.has(Config::CIP1200)
             || ranges.tables()
-            || (ranges.has_negative() && ranges.has_negative_at(Levels::of(&[PMD, PUD, P4D, PGD])))
+            || (ranges.has_negative() && ranges.has_leaf_at(Levels::of(&[PMD, PUD, P4D, PGD])))
         {
             self.kernel_given_everything(cpu)
         } else {

@@ -48,8 +48,8 @@ impl Backend for Negative {
     }
     fn start(&self, cpu: &mut impl Issue<Self::Op>, request: &Request<'_>) -> Started {
         let levels = match request.scope {
-            Scope::Ranges(ranges) => Level::all()
-                .filter(|&level| ranges.has_negative_at(Levels::only(level)))
+            Scope::Ranges(ranges) if ranges.has_negative() => Level::all()
+                .filter(|&level| ranges.has_leaf_at(Levels::only(level)))
                 .collect(),
             _ => Vec::new(),
         };

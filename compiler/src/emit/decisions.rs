@@ -83,9 +83,6 @@ impl Emit<'_> {
             },
             Test::LeafAt(levels) => Var::Ranges.method("has_leaf_at", [self.level_set(levels)]),
             Test::WalkAt(levels) => Var::Ranges.method("has_walk_at", [self.level_set(levels)]),
-            Test::NegativeAt(levels) => {
-                Var::Ranges.method("has_negative_at", [self.level_set(levels)])
-            }
             Test::Teardown => Var::Teardown.expr(),
             Test::Kind(kind) => is(Var::Kind, kind_of(kind)),
             Test::MayDefer => Var::Owner.field("may_defer"),

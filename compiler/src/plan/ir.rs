@@ -267,8 +267,6 @@ pub enum Test {
     LeafAt(Levels),
     /// Walk entries of one of these levels have to be invalidated.
     WalkAt(Levels),
-    /// Negative entries of one of these levels have to be invalidated.
-    NegativeAt(Levels),
     /// The request is a teardown.
     Teardown,
     /// The kind of change of table entries.

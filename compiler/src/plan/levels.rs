@@ -12,7 +12,7 @@ use super::builder::PlanBuilder;
 use super::choose::Choice;
 use super::context::PlanContext;
 use super::demand::{Demand, LEAF, LEAF_AND_WALK, WALK};
-use crate::model::{LevelSel, Model};
+use crate::model::{CachedKind, LevelSel, Model};
 
 /// A demand, and the levels of the requests that have it.
 pub type LevelDemand = (Levels, Demand);
@@ -101,6 +101,39 @@ impl<'m> PlanBuilder<'m, '_> {
         demands
     }
 
+    /// Returns the demands of passes where entries are new, by their levels. Entries of the other levels are not flushed by address.
+    pub(super) fn negative_demands(&mut self, context: &PlanContext<'m>) -> Vec<LevelDemand> {
+        if !self.model.caches.hold(CachedKind::Negative, self.machine) {
+            return Vec::new();
+        }
+        let cached = self.model.caches.negative_levels(self.machine);
+        let of_level = |level| {
+            let of = |levels: Levels| levels.and(Levels::only(level));
+            Demand {
+                leaf: of(self.model.leaf_levels()),
+                negative: of(cached),
+                ..LEAF.each()
+            }
+        };
+        let levels = self.levels_with_negative().iter();
+        let mut demands: Vec<LevelDemand> = levels
+            .map(|level| (Levels::only(level), of_level(level)))
+            .collect();
+        demands.retain(|(_, demand)| {
+            let choice = self.chooser.choose(context, *demand);
+            choice.is_some_and(|choice| choice.by_address())
+        });
+        demands
+    }
+
+    /// Returns the levels of a request for new entries: of leaf entries, and of negative ones.
+    pub(super) fn levels_with_negative(&self) -> Levels {
+        let cached = self.model.caches.negative_levels(self.machine);
+        let there = self.levels().into_iter().map(Levels::only);
+        let there = there.fold(Levels::NONE, Levels::union);
+        there.and(cached.union(self.model.leaf_levels()))
+    }
+
     /// Returns the demands of passes of one kind: for all levels together, or for each level that is flushed by address.
     fn strided(
         &mut self,
@@ -160,7 +193,7 @@ fn distinguishes_levels(model: &Model) -> bool {
 }
 
 /// Returns the levels that have these demands.
-fn levels_of(demands: &[LevelDemand]) -> Levels {
+pub fn levels_of(demands: &[LevelDemand]) -> Levels {
     let levels = demands.iter().map(|(levels, _)| *levels);
     levels.fold(Levels::NONE, Levels::union)
 }

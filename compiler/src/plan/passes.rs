@@ -18,7 +18,7 @@ use super::context::PlanContext;
 use super::demand::{Demand, DemandExtent, LEAF, WALK};
 use super::factor::seq;
 use super::ir::{Count, Node, Over, Test};
-use super::levels::{LevelDemand, PassDemands};
+use super::levels::{LevelDemand, PassDemands, levels_of};
 use super::stages::Refills;
 use super::steps::{by_level, issues};
 
@@ -53,8 +53,7 @@ impl<'m> PlanBuilder<'m, '_> {
     /// Returns the same for negative entries. Levels whose negative entries are not invalidated by address have no
     /// passes.
     fn negative(&mut self, context: &PlanContext<'m>, stage: u8) -> Option<Node> {
-        let demands = self.negative_by_address(context).into_iter();
-        let demands: Vec<LevelDemand> = demands.map(|it| (it.negative, it)).collect();
+        let demands = self.negative_demands(context);
         self.by_stride(context, &demands, stage)
     }
 
@@ -188,8 +187,8 @@ impl<'m> PlanBuilder<'m, '_> {
             negative: Levels::ALL,
             ..LEAF.each()
         };
-        let levels = self.negative_levels();
-        let by_address = self.negative_by_address(context);
+        let demands = self.negative_demands(context);
+        let levels = self.levels_with_negative();
         let Some(one) = self.chooser.choose(context, all) else {
             return false;
         };
@@ -197,8 +196,8 @@ impl<'m> PlanBuilder<'m, '_> {
         let mut choices = [Some(&one), runs.as_ref()].into_iter().flatten();
         choices.all(|choice| choice.leaves() != Leaves::Whole)
             && !levels.is_empty()
-            && by_address.len() == levels.len()
-            && by_address.into_iter().all(|demand| {
+            && levels_of(&demands) == levels
+            && demands.into_iter().all(|(_, demand)| {
                 self.choose(context, demand) == one && self.runs(context, demand) == runs
             })
     }

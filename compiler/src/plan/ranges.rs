@@ -7,17 +7,17 @@
 use std::rc::Rc;
 
 use tlbc_facts::clause::CacheSet;
-use tlbc_runtime::level::{Level, Levels};
+use tlbc_runtime::level::Levels;
 
 use super::builder::PlanBuilder;
 use super::candidates::Candidate;
 use super::choose::Choice;
 use super::completion::RoutinePart;
 use super::context::PlanContext;
-use super::demand::{Demand, LEAF};
+use super::demand::Demand;
 use super::factor::seq;
 use super::ir::{Node, Over, Shape, Test};
-use super::levels::{LevelDemand, PassDemands};
+use super::levels::{LevelDemand, PassDemands, levels_of};
 use super::stages::{Staged, barriers};
 use super::steps::{before, guarded, issues};
 use super::workarounds;
@@ -100,41 +100,15 @@ impl<'m> PlanBuilder<'m, '_> {
 
     /// Returns the choices for negative entries; nothing if none are invalidated by address.
     fn chosen_for_negative(&mut self, context: &PlanContext<'m>) -> Option<Chosen> {
-        let needs = self.negative_by_address(context);
-        let leaves: Vec<Rc<Choice>> = needs.iter().map(|n| self.choose(context, *n)).collect();
-        let runs = needs.iter().filter_map(|n| self.runs(context, *n));
-        let runs = runs.collect();
+        let demands = self.negative_demands(context);
+        let each = demands.iter().map(|(_, it)| *it);
+        let leaves: Vec<Rc<Choice>> = each.clone().map(|it| self.choose(context, it)).collect();
+        let runs = each.filter_map(|it| self.runs(context, it)).collect();
         (!leaves.is_empty()).then_some(Chosen {
             leaves,
             tables: None,
             runs: [runs, Vec::new()],
         })
-    }
-
-    /// Returns the levels of the negative entries that are cached.
-    pub(super) fn negative_levels(&self) -> Vec<Level> {
-        let cached = self.model.caches.negative_levels(self.machine);
-        let mut levels = self.levels();
-        levels.retain(|level| cached.contains(*level));
-        levels
-    }
-
-    /// Returns a demand for each level whose negative entries are invalidated by address, with the leaf entries
-    /// that a pass may need as well.
-    pub(super) fn negative_by_address(&mut self, context: &PlanContext<'m>) -> Vec<Demand> {
-        if !self.model.caches.hold(CachedKind::Negative, self.machine) {
-            return Vec::new();
-        }
-        let of_level = |level| Demand {
-            negative: Levels::only(level),
-            ..LEAF.each()
-        };
-        let needs = self.negative_levels().into_iter().map(of_level);
-        let by_address = |demand: &Demand| {
-            let choice = self.chooser.choose(context, *demand);
-            choice.is_some_and(|choice| choice.by_address())
-        };
-        needs.filter(by_address).collect()
     }
 
     /// Returns what the loops over ranges issue, with tables or without.
@@ -188,11 +162,9 @@ impl<'m> PlanBuilder<'m, '_> {
         // New mappings together with unlinked tables are too rare for passes of their own.
         let of_negative = match self.chosen_for_negative(context) {
             Some(_) => {
-                let needs = self.negative_by_address(context).into_iter();
-                let by_address = needs.fold(Levels::NONE, |all, it| all.union(it.negative));
-                let cached = self.negative_levels().into_iter().map(Levels::only);
-                let others = cached.fold(Levels::NONE, Levels::union).without(by_address);
-                let passes = everything_at(Test::NegativeAt, others, passes);
+                let by_address = levels_of(&self.negative_demands(context));
+                let others = self.levels_with_negative().without(by_address);
+                let passes = everything_at(Test::LeafAt, others, passes);
                 everything_for(Test::WalkEntries, passes)
             }
             None => all.clone(),
@@ -217,9 +189,10 @@ impl<'m> PlanBuilder<'m, '_> {
         let Some(negative) = self.chosen_for_negative(context) else {
             return Some(node);
         };
-        let needs = self.negative_by_address(context);
+        let demands = self.negative_demands(context).into_iter();
+        let counted: Vec<Demand> = demands.map(|(_, demand)| demand).collect();
         let required = seq(self.requires(context, RoutinePart::Negative));
-        let of_negative = self.loops(context, &negative, &needs, required);
+        let of_negative = self.loops(context, &negative, &counted, required);
         Some(Node::select(Test::NegativeEntries, of_negative, node))
     }
 

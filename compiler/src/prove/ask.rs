@@ -170,6 +170,9 @@ impl Ask {
             let mut between = Level::all().filter(|it| *it < level && *it > below);
             !between.any(|it| exists(levels, it))
         };
+        // Other levels make negative entries of the same level, in other numbers.
+        let is_negative =
+            |level: Level| exists(levels, level) && negative.levels(level).contains(level);
         let mut ask = Self::NOTHING;
         let of = |level, count| extent(space, levels, level, count);
         match what {
@@ -226,13 +229,19 @@ impl Ask {
                 ask.unlinked(below, of(below, 3));
             }
             What::New(level, count) => {
-                maps(level).then_some(())?;
-                ask.new_entries(negative.levels(level), of(level, count));
+                is_negative(level).then_some(())?;
+                ask.new_entries(level, of(level, count));
             }
             What::News(level, below) => {
-                (maps(level) && maps(below)).then_some(())?;
-                ask.new_entries(negative.levels(level), of(level, 2));
-                ask.new_entries(negative.levels(below), of(below, 3));
+                is_negative(below).then_some(())?;
+                // Without negative entries of the upper level, a leaf entry of it may permit less than the table.
+                if is_negative(level) {
+                    ask.new_entries(level, of(level, 2));
+                } else {
+                    maps(level).then_some(())?;
+                    ask.leaf(level, of(level, 2));
+                }
+                ask.new_entries(below, of(below, 3));
             }
             What::Everything(walk) => {
                 ask.everything = true;
@@ -275,12 +284,10 @@ impl Ask {
         self.stale(CachedKind::Walk, level, Some(extent));
     }
 
-    /// Adds entries that are new, where negative entries of these levels may be cached.
-    fn new_entries(&mut self, levels: Levels, extent: Extent) {
-        for level in levels.iter() {
-            self.ranges.negative(level, extent);
-            self.stale(CachedKind::Negative, level, Some(extent));
-        }
+    /// Adds entries that are new, of which negative entries of this level may be cached.
+    fn new_entries(&mut self, level: Level, extent: Extent) {
+        self.ranges.negative(level, extent);
+        self.stale(CachedKind::Negative, level, Some(extent));
     }
 
     /// Adds entries. The runtime's rules say which agents can use them.

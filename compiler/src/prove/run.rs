@@ -175,7 +175,6 @@ impl<'a> Execution<'a> {
             }
             Test::LeafAt(levels) => ask.ranges.has_leaf_at(levels),
             Test::WalkAt(levels) => ask.ranges.has_walk_at(levels),
-            Test::NegativeAt(levels) => ask.ranges.has_negative_at(levels),
             Test::Teardown => ask.teardown,
             Test::Live => self
                 .passes

@@ -259,7 +259,6 @@ impl Interpreter<'_> {
             }
             Test::LeafAt(levels) => env.ranges.has_leaf_at(levels),
             Test::WalkAt(levels) => env.ranges.has_walk_at(levels),
-            Test::NegativeAt(levels) => env.ranges.has_negative_at(levels),
             Test::Teardown => env.teardown,
             Test::Kind(kind) => env.change.kind == kind,
             Test::MayDefer => env.change.may_defer,

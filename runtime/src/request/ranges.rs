@@ -147,14 +147,7 @@ impl Ranges {
         self.sorted.as_ref().is_some_and(|sorted| sorted.negative)
     }
 
-    /// Returns whether new entries of one of these levels were added. If new entries of any level were added, leaf entries
-    /// count as new entries as well.
-    #[must_use]
-    pub fn has_negative_at(&self, levels: Levels) -> bool {
-        self.has_negative() && self.has_leaf_at(levels)
-    }
-
-    /// Returns whether leaf entries of one of these levels were added.
+    /// Returns whether leaf entries of one of these levels were added, or new entries.
     #[must_use]
     pub fn has_leaf_at(&self, levels: Levels) -> bool {
         match self.recorded() {

@@ -196,6 +196,42 @@ fn levels_without_a_stride_are_flushed_with_the_next_lower_one() {
     is_whole(&arch);
 }
 
+/// New entries, too, take the instructions of their level alone.
+#[test]
+fn new_entries_take_the_instructions_of_their_level() {
+    let of = |level: &str| {
+        let leaf = format!("drops leaf at {level} of one page, this tag or global;");
+        let negative = leaf.replace("leaf", "negative");
+        (leaf.clone(), format!("{leaf} {negative}"))
+    };
+    let upper = "drops walk at pgd of one page, any tag;";
+    let cached = ("invalid never;", "invalid cached;");
+    let whole = (
+        "leaf, walk of everything",
+        "leaf, walk, negative of everything",
+    );
+    let [pte, pmd, pud] = ["pte", "pmd", "pud"].map(of);
+    let text = LEVELS.replace(whole.0, whole.1);
+    let mut edits = vec![cached];
+    edits.extend([&pte, &pmd, &pud].map(|(old, new)| (&**old, &**new)));
+    let of_upper = format!("{upper} {}", upper.replace("walk", "negative"));
+    edits.push((upper, &of_upper));
+    let arch = with(&text, &edits);
+    let mut ranges = Ranges::new();
+    ranges.negative(level(&arch.model, "pte"), Extent::new(PAGE, PAGE));
+    ranges.negative(level(&arch.model, "pud"), Extent::new(0, HUGE));
+    ranges.negative(level(&arch.model, "pgd"), Extent::new(0, HUGE << 9));
+    let expected = [
+        "begin",
+        "inval.pte 0x1000, 0x42",
+        "inval.pud 0x0, 0x42",
+        "inval.upper 0x0",
+        "end",
+    ];
+    assert_eq!(flushed(&arch, ranges), expected);
+    is_whole(&arch);
+}
+
 /// Where one instruction serves every level at the same cost, all levels use it.
 #[test]
 fn what_serves_every_level_at_the_same_cost_is_used_for_all() {

@@ -104,7 +104,11 @@ fn levels_are_those_of_what_was_added() {
         (levels(&ranges, leaf), levels(&ranges, walk)),
         (both, large)
     );
-    assert_eq!(levels(&ranges, Ranges::has_negative_at), Levels::NONE);
+    ranges.negative(LARGE, Extent::new(0, 0x20_0000));
+    assert_eq!(
+        (levels(&ranges, leaf), levels(&ranges, walk)),
+        (both, large)
+    );
 }
 
 #[test]
