@@ -1,7 +1,7 @@
 //! Tags and spaces.
 
 use super::scope::{Lower, of_kind};
-use crate::ast::{self, Ident, Item, TagFact};
+use crate::ast::{self, Ident, Item, Spanned, TagFact};
 use crate::model::{
     Amount, At, Cond, DefinitionName, Limit, Renewal, Resync, Space, SpaceAddresses, Tag, Under,
     View,
@@ -98,8 +98,10 @@ impl Lower {
                     "tags have 1 to 32 bits, and up to 64 where the tag is the root",
                 );
             }
-            let is_free = root.is_some() && values.is_none() && reserved.is_empty();
-            let values = if is_free || !has_width {
+            if root.is_some() {
+                self.only_roots(&it.facts);
+            }
+            let values = if root.is_some() || !has_width {
                 None
             } else {
                 Some(self.given_out(values, &reserved, (widths.1, bits.span)))
@@ -119,6 +121,33 @@ impl Lower {
             });
         }
         out
+    }
+
+    /// Reports what cannot be said of a tag that is the root: which values it has, and how they are given out.
+    fn only_roots(&mut self, facts: &[Spanned<TagFact>]) {
+        for fact in facts {
+            let why = match &fact.node {
+                TagFact::OfCpu(true) => {
+                    "a top table is the same space on every CPU: write `of machine`"
+                }
+                TagFact::Values(..)
+                | TagFact::Reserved(_)
+                | TagFact::From(_)
+                | TagFact::InvalidatedLazily
+                | TagFact::Renewed(..) => {
+                    "remove it: the address of the top table is the tag, and no value is given out"
+                }
+                TagFact::Bits(_)
+                | TagFact::OfCpu(false)
+                | TagFact::ReadAfterPublish
+                | TagFact::IsRoot => continue,
+            };
+            self.misplaced(
+                fact.span,
+                "a tag that is the root has no such property".to_owned(),
+                why,
+            );
+        }
     }
 
     /// Returns the values of a tag without the reserved ones, which are the lowest.

@@ -271,4 +271,12 @@ fn a_tag_that_is_the_root() {
     assert_eq!(S390.matches(tag).count(), 2);
     accepted(&from(12), &[]);
     refused(&from(13), &[], "E0303");
+    // A view sets a bit below those in which top tables differ.
+    let view = (
+        "space user {",
+        "space user { view both tag | 0x800, loaded;",
+    );
+    accepted(S390, &[view]);
+    accepted(&from(11), &[view]);
+    refused(&from(12), &[view], "E0303");
 }

@@ -1,6 +1,6 @@
 //! Tags can be given out in the stated way, and views are loaded when they must be.
 
-use super::{ARM64, LOONGARCH64, POWERPC64, X86_64, accepted, refused, slate};
+use super::{ARM64, LOONGARCH64, POWERPC64, S390, X86_64, accepted, refused, slate};
 
 #[test]
 fn tags_that_some_entries_are_not_under() {
@@ -86,6 +86,27 @@ fn values_that_cannot_be() {
             "of cpu;\n        values 1..6;\n        from slots;",
             "of machine;\n        values 1..6;",
         )],
+        "E0207",
+    );
+}
+
+/// The address of a top table is not given out, and means the same space on every CPU.
+#[test]
+fn a_tag_that_is_the_root_is_not_given_out() {
+    let root = "        is the root;\n";
+    for fact in [
+        "values 1..6;",
+        "reserved 0;",
+        "from generations;",
+        "from life;",
+        "may be invalidated lazily;",
+        "may be renewed by cr1, cost 1;",
+    ] {
+        refused(S390, &[(root, &format!("{root}{fact}"))], "E0207");
+    }
+    refused(
+        S390,
+        &[("of machine;\n        is", "of cpu;\n        is")],
         "E0207",
     );
 }
