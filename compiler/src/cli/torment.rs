@@ -174,7 +174,8 @@ impl Torment {
             if report.requests == 0 {
                 let why = match machines {
                     0 => "no machine that was drawn is one of both definitions",
-                    _ => "none was asked for",
+                    _ if options.machines == 0 || options.requests == 0 => "none was asked for",
+                    _ => "the tag has too few values for three spaces",
                 };
                 return Err(Trouble(format!("no request was executed: {why}")));
             }

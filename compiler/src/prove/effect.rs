@@ -13,7 +13,7 @@ use super::machine::{Partial, Question};
 use super::reading::{Later, Reading};
 use super::steps::{Issued, Named, Sets, Step, Steps};
 use crate::model::{
-    AddressSelector, CachedKind, Drops, Instr, LevelSel, Lost, Need, Source, UNLIMITED, Under,
+    AddressSelector, CachedKind, Drops, Instr, LevelSel, Lost, Need, Source, Tag, UNLIMITED, Under,
     Value, Weakens,
 };
 pub use tlbc_facts::cells::Class;
@@ -358,6 +358,19 @@ impl Path<'_> {
     pub fn has_tags(&self) -> bool {
         let mut tags = self.facts.tags().iter();
         tags.any(|tag| tag.when.holds(self.machine))
+    }
+
+    /// Returns whether tags keep the entries of user spaces apart: each space has its own values.
+    pub fn keeps_spaces_apart(&self) -> bool {
+        let user = self.facts.space(Space::User);
+        let views = user
+            .views
+            .iter()
+            .filter(|view| view.when.holds(self.machine));
+        let bits = views.fold(0, |all, view| all | view.or);
+        let mut tags = { self.facts.tags().iter() }.filter(|tag| tag.when.holds(self.machine));
+        let own = |tag: &Tag| tag.is_root.is_some() || tag.gives_out_several(bits);
+        self.has_tags() && tags.all(own) && user.fixed_tag(self.machine).is_none()
     }
 
     /// Returns the views of the space.

@@ -177,7 +177,7 @@ fn path(facts: &Reading<'_>, plans: &Plans, moment: Moment, machine: &Partial<'_
         ..fail(rule, None)
     }));
     if matches!(moment, Moment::Switch(_)) {
-        let distinct = path.has_tags() && facts.space(Space::User).fixed_tag(machine).is_none();
+        let distinct = path.keeps_spaces_apart();
         let mut previous = Ask {
             walk: true,
             everything: true,
@@ -288,18 +288,19 @@ fn cells(path: &Path<'_>, stale: &Stale, moment: Moment) -> Vec<Cell> {
 }
 
 /// Returns whether the entries of a cell are gone before a root is loaded: by instructions that are complete before the
-/// first load, or by a load. Without tags an instruction after the loads is in time, too: the load changes nothing about
-/// which entries can be used, and the kernel accesses no address of a user space during a switch.
+/// first load, or by a load. Where no tag keeps spaces apart, an instruction after the loads is in time, too: the load changes
+/// nothing about which entries can be used, and the kernel accesses no address of a user space during a switch.
 fn is_before_use(path: &Path<'_>, cell: &Cell) -> bool {
     let is_load = |step: &Step| matches!(step, Step::Load { empty: false, .. });
     let Some(first) = path.steps.iter().position(is_load) else {
         return true;
     };
+    let is_shared = !path.keeps_spaces_apart();
     (0..path.steps.len()).any(|at| {
         let is = !path.places(at, cell).is_empty();
         let complete = path.complete(at, false);
         let in_time =
-            is_load(&path.steps[at]) || complete.is_some_and(|end| end < first || !path.has_tags());
+            is_load(&path.steps[at]) || complete.is_some_and(|end| end < first || is_shared);
         is && in_time
     })
 }

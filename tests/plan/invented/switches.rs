@@ -1,4 +1,4 @@
-//! Switches of a machine without tags: the flush that follows the loads.
+//! Switches of a machine without tags, or with one that all spaces share: the flush that follows the loads.
 
 use tlbc::Analysis;
 use tlbc::model::Model;
@@ -79,4 +79,27 @@ fn the_loads_are_in_effect_before_the_flush() {
     let arch = with(SLUICE, &[OF_USER]);
     let finish = Shape::Finish(Space::User, Reach::Here);
     each_says(&broken(&arch, finish, resync), 1, "does not refetch");
+}
+
+/// A tag with one value keeps the kernel's entries apart, and not those of two spaces.
+#[test]
+fn a_tag_with_one_value_is_flushed_after_the_loads() {
+    const LEVELS: &str = include_str!("definitions/levels.arch");
+    let one = [
+        (
+            "values 1..65535; from generations;",
+            "values 1..1; from life;",
+        ),
+        ("switch { loads root;", "switch { loads root; flushes;"),
+    ];
+    let arch = with(LEVELS, &one);
+    assert_eq!(prove(&arch.model, &arch.plans).failures.len(), 0);
+    let flush = |node: &Node, _: &Model| {
+        matches!(node, Node::Call(_) | Node::Issue(_)).then(|| Node::Seq(Vec::new()))
+    };
+    let messages = broken(&arch, Shape::Switch, flush);
+    let used = messages
+        .iter()
+        .filter(|it| it.contains("the next space can use"));
+    assert_eq!(used.count(), 2, "{messages:?}");
 }
