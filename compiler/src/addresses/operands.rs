@@ -140,37 +140,62 @@ impl<'a> Of<'a> {
         claims.collect()
     }
 
-    /// Returns the claims that the bits of an address determine the page.
+    /// Returns the claims that the bits of an address determine the page, for the instructions whose first operand with bits
+    /// of an address this one is.
     fn addresses(&self) -> Vec<Claim> {
-        let fields = self.operand().fields.iter();
-        let fields: Vec<&Field> = fields
-            .filter(|field| field.value.source() == Some(Source::Va))
+        let invalidates = self.model.invalidates.iter();
+        let sets = invalidates.map(|it| with_address(self.model, it));
+        let mut sets: Vec<Vec<usize>> = sets
+            .filter(|set| set.first() == Some(&self.index))
             .collect();
-        if fields.is_empty() || self.uses().next().is_none() {
-            return Vec::new();
-        }
+        sets.sort();
+        sets.dedup();
+        sets.iter().flat_map(|set| self.read_back(set)).collect()
+    }
+
+    /// Returns the claims for instructions that get an address in these operands.
+    fn read_back(&self, operands: &[usize]) -> Vec<Claim> {
+        let given_these = |it: &&Invalidate| with_address(self.model, it) == operands;
+        let uses: Vec<&Invalidate> = self.model.invalidates.iter().filter(given_these).collect();
         let mut all = Vec::new();
-        let spaces = [("user", &self.model.user), ("kernel", &self.model.kernel)];
-        for (name, space) in spaces {
+        let (user, kernel) = (&self.model.user, &self.model.kernel);
+        for (name, space, other) in [("user", user, kernel), ("kernel", kernel, user)] {
             for (geometry, pages) in self.model.geometries.iter().enumerate() {
                 let cases = space.addresses.cases.iter();
                 for (addresses, when) in cases.filter(|(_, when)| is_of(when, geometry)) {
-                    let of = Of {
-                        sources: self.sources.within(*addresses),
-                        ..*self
+                    let parts = operands.iter().map(|&operand| {
+                        let of = Of::new(self.model, self.code, operand);
+                        let sources = of.sources.within(*addresses);
+                        Of { sources, ..of }
+                    });
+                    let parts: Vec<Of<'_>> = parts.collect();
+                    let sources = &parts[0].sources;
+                    let mut given = vec![sources.is_geometry(geometry)];
+                    given.push(sources.condition(when));
+                    let fields = parts.iter().flat_map(Of::address_fields);
+                    given.extend(fields.map(|it| sources.condition(&it.when)));
+                    let unit = unit(self.model, &uses, pages);
+                    let (read, carried) = read(&parts, pages.page_shift);
+                    // A bit in which the other space differs stands for the others that all addresses of a space share.
+                    let others = other.addresses.cases.iter();
+                    let mut others = others.filter(|(_, there)| can_both(self.model, when, there));
+                    let differs = others.all(|(other, _)| {
+                        let shared = !(addresses.base ^ addresses.last | other.base ^ other.last);
+                        (addresses.base ^ other.base) & shared & carried != 0
+                    });
+                    let rest = if differs {
+                        addresses.base & !carried
+                    } else {
+                        0
                     };
-                    let mut given = vec![of.sources.is_geometry(geometry)];
-                    given.push(of.sources.condition(when));
-                    given.extend(fields.iter().map(|it| of.sources.condition(&it.when)));
-                    let unit = self.unit(pages);
-                    let read = of.read(&fields, pages.page_shift);
+                    let read = read | Word::Number(rest);
                     let claim = format!(
                         "an instruction reads the {name} address back, of {} bits, for entries of {} bytes",
                         addresses.bits,
                         1u64 << unit
                     );
                     // A tag of its own tells the kernel's addresses from others.
-                    let bits = Word::ones(if self.has_own_tag(geometry, when) {
+                    let bits = Word::ones(if has_own_tags(self.model, &uses, geometry, when) {
                         addresses.bits
                     } else if addresses.are_narrow() {
                         32
@@ -178,70 +203,85 @@ impl<'a> Of<'a> {
                         64
                     });
                     let page = |address: Word| (address & bits.clone()) >> unit;
-                    let same = page(read).equals(page(of.sources.source(Source::Va)));
-                    all.push(of.claim(claim, given, same));
+                    let same = page(read).equals(page(sources.source(Source::Va)));
+                    all.push(parts[0].claim(claim, given, same));
                 }
             }
         }
         all
     }
 
-    /// Returns the invalidations that are given the operand.
-    fn uses(&self) -> impl Iterator<Item = &'a Invalidate> {
-        let uses = self.model.invalidates.iter();
-        uses.filter(|it| it.template.operands.contains(&self.index))
+    /// Returns the fields with bits of a virtual address.
+    fn address_fields(&self) -> impl Iterator<Item = &'a Field> {
+        let fields = self.operand().fields.iter();
+        fields.filter(|field| field.value.source() == Some(Source::Va))
     }
+}
 
-    /// Returns whether the tag beside an address tells the kernel's entries from those of user spaces, for each instruction
-    /// that has the operand, on each machine of a geometry where a condition holds.
-    fn has_own_tag(&self, geometry: usize, when: &Cond) -> bool {
-        self.uses().all(|it| {
-            let of_tags = conds_of_own_tag(self.model, &it.template.operands);
-            let conds = conds_of_clauses(it).chain(of_tags).chain([when]);
-            let configs = Configs::of(self.model, conds);
-            let mut of_geometry = configs.iter().filter(|config| {
-                config.geometry() == geometry && when.holds(*config) && it.requires.holds(*config)
-            });
-            of_geometry.all(|config| has_own_tag(self.model, it, config))
-        })
-    }
+/// Returns the operands of an instruction that have bits of a virtual address, each once and in order.
+fn with_address(model: &Model, it: &Invalidate) -> Vec<usize> {
+    let operands = it.template.operands.iter().copied();
+    let has = |operand: &usize| {
+        let mut fields = model.operands[*operand].fields.iter();
+        fields.any(|field| field.value.source() == Some(Source::Va))
+    };
+    let mut all: Vec<usize> = operands.filter(has).collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
 
-    /// Returns log2 of the bytes of the smallest entry, or neighbours that share a translation, which an instruction that has
-    /// the operand must distinguish from others.
-    fn unit(&self, pages: &Geometry) -> u32 {
-        let levels = pages.levels.iter().enumerate();
-        let levels = levels.filter_map(|(index, level)| Some((index, level.as_ref()?)));
-        let units = levels.flat_map(|(index, level)| {
-            let joined = self
-                .uses()
-                .filter_map(move |it| joined(self.model, it, index));
-            let shift = level.shift.cases.iter().map(|(shift, _)| *shift).min();
-            joined.filter_map(move |joined| Some(shift? + joined))
+/// Returns whether the tag beside an address tells the kernel's entries from those of user spaces, for each of some
+/// instructions, on each machine of a geometry where a condition holds.
+fn has_own_tags(model: &Model, uses: &[&Invalidate], geometry: usize, when: &Cond) -> bool {
+    uses.iter().all(|it| {
+        let of_tags = conds_of_own_tag(model, &it.template.operands);
+        let conds = conds_of_clauses(it).chain(of_tags).chain([when]);
+        let configs = Configs::of(model, conds);
+        let mut of_geometry = configs.iter().filter(|config| {
+            config.geometry() == geometry && when.holds(*config) && it.requires.holds(*config)
         });
-        units.min().unwrap_or(pages.page_shift)
-    }
+        of_geometry.all(|config| has_own_tag(model, it, config))
+    })
+}
 
-    /// Returns the address that an instruction reads from the bits of an operand: bits above the topmost one are copies of it.
-    fn read(&self, fields: &[&Field], page_shift: u32) -> Word {
-        let mut top = 0;
-        let mut address = Word::Number(0);
-        for field in fields {
+/// Returns log2 of the bytes of the smallest entry, or neighbours that share a translation, which some instructions must
+/// distinguish from others.
+fn unit(model: &Model, uses: &[&Invalidate], pages: &Geometry) -> u32 {
+    let levels = pages.levels.iter().enumerate();
+    let levels = levels.filter_map(|(index, level)| Some((index, level.as_ref()?)));
+    let units = levels.flat_map(|(index, level)| {
+        let joined = { uses.iter() }.filter_map(move |it| joined(model, it, index));
+        let shift = level.shift.cases.iter().map(|(shift, _)| *shift).min();
+        joined.filter_map(move |joined| Some(shift? + joined))
+    });
+    units.min().unwrap_or(pages.page_shift)
+}
+
+/// Returns the address that an instruction reads from the bits of its operands, and the bits that they have.
+fn read(parts: &[Of<'_>], page_shift: u32) -> (Word, u64) {
+    let (mut address, mut carried) = (Word::Number(0), 0);
+    for part in parts {
+        for field in part.address_fields() {
             let lowest = match field.value {
                 Value::Slice(_, _, low) => low,
                 Value::PageNumber(_) => page_shift,
                 _ => 0,
             };
-            let bits =
-                (self.stated(field.low / 64) >> (field.low % 64)) & Word::ones(field.width());
-            address = address | (bits << lowest);
-            top = top.max(lowest + field.width() - 1);
+            let word = part.stated(field.low / 64) >> (field.low % 64);
+            let width = Word::ones(field.width());
+            carried |= (u64::MAX >> (64 - field.width().clamp(1, 64))) << lowest;
+            address = address | ((word & width) << lowest);
         }
-        if top >= 63 {
-            return address;
-        }
-        let sign = Truth::Equal((address.clone() >> top) & Word::Number(1), Word::Number(1));
-        Word::choice(sign, address.clone() | !Word::ones(top + 1), address)
     }
+    (address, carried)
+}
+
+/// Returns whether two conditions can hold on one machine.
+fn can_both(model: &Model, one: &Cond, other: &Cond) -> bool {
+    let configs = Configs::of(model, [one, other]);
+    let mut both = configs.iter();
+    both.any(|config| one.holds(config) && other.holds(config))
 }
 
 /// Returns whether the definition lists the values of a source.

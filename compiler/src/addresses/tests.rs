@@ -24,6 +24,24 @@ const OPERANDS: &str = "
     }
     operand pair 128 bits in memory { [127:64] va; [63:12] 0; [11:8] level as pmd 2, else 1; [7:0] tag when wide; }
     operand pages 64 bits { [63:30] va >> page; [29:1] 0; [0] keep when not wide; }
+    operand lower 64 bits { [63:56] tag; [55:24] va[43:12]; [23:0] 0; }
+    operand upper 64 bits { [63:20] 0; [19:0] va[63:44]; }
+    operand half 64 bits { [63:1] 0; [0] va[63]; }
+    operand within 64 bits { [63:56] tag; [55:26] 0; [25:0] va[37:12]; }
+    invalidate drop_half \"drop.half {within}, {half}\" {
+        per \"Toy manual, 4.5\";
+        drops leaf of one page, this tag;
+        where cpus;
+        needs no lock;
+        after wait;
+    }
+    invalidate drop_both \"drop.both {lower}, {upper}\" {
+        per \"Toy manual, 4.4\";
+        drops leaf of one page, this tag;
+        where cpus;
+        needs no lock;
+        after wait;
+    }
 ";
 
 fn analysis(operands: &str) -> (Files, Analysis) {
@@ -211,6 +229,19 @@ const WRONG: &[Wrong] = &[
             (field.value, field.high) = (Value::Slice(Source::Va, 59, 21), 38);
         },
         "an instruction reads the user address back",
+    ),
+    (
+        "an address in two operands, of which the lower does not have all bits of the page",
+        |model| {
+            let field = field(model, "lower", Source::Va);
+            (field.value, field.low) = (Value::Slice(Source::Va, 43, 13), 25);
+        },
+        "an instruction reads the user address back",
+    ),
+    (
+        "an address whose upper operand is the same in both spaces",
+        |model| field(model, "half", Source::Va).value = Value::Const(0),
+        "an instruction reads the kernel address back",
     ),
     (
         "a tag that is wider than its field",
