@@ -250,7 +250,7 @@ impl PlanContext<'_> {
         }
         if !wants {
             vec![None]
-        } else if self.gives_tag() {
+        } else if self.gives_tag() || self.any_tag {
             self.views().into_iter().map(Some).collect()
         } else {
             Vec::new()
@@ -286,7 +286,7 @@ impl PlanContext<'_> {
             how: How::Issue(primitive),
             space: self.space,
             view,
-            tag: self.fixed_tag(),
+            tag: self.given_tag(),
             addressing,
             leaves: self.leaves_of(addressing, drops),
             stage: 0,

@@ -82,10 +82,21 @@ struct PoolKey {
 
 impl Chooser {
     /// Returns the least set of candidates that covers a demand. Where the lock is not held, one that needs it is the last resort, which
-    /// is then reported.
+    /// is then reported. Where no set takes addresses and the entries are under no tag, instructions may get any tag.
     pub fn choose(&mut self, context: &PlanContext<'_>, demand: Demand) -> Option<Rc<Choice>> {
-        let mut contexts = context.by_lock();
-        contexts.find_map(|context| self.choose_in(&context, demand))
+        let mut of = |context: &PlanContext<'_>| {
+            let mut contexts = context.by_lock();
+            contexts.find_map(|context| self.choose_in(&context, demand))
+        };
+        let own = of(context);
+        if demand.extent == DemandExtent::Everything
+            || own.as_ref().is_some_and(|own| own.by_address())
+        {
+            return own;
+        }
+        let any = context.with_any_tag().and_then(|any| of(&any));
+        let is_better = |any: &Rc<Choice>| own.as_ref().is_none_or(|own| any.cost < own.cost);
+        any.filter(is_better).or(own)
     }
 
     fn choose_in(&mut self, context: &PlanContext<'_>, mut demand: Demand) -> Option<Rc<Choice>> {
@@ -142,6 +153,29 @@ impl Chooser {
     /// Returns the least sets of candidates that cover a demand on a fully decided machine, at most `keep` of them, in
     /// the order of preference. The first is the choice.
     pub fn ranked(
+        context: &PlanContext<'_>,
+        demand: Demand,
+        keep: usize,
+    ) -> Vec<(Rank, Vec<Candidate>)> {
+        let own = Self::ranked_in(context, demand, keep);
+        let by_address = |set: &(Rank, Vec<Candidate>)| {
+            let mut all = set.1.iter();
+            all.any(|it| it.addressing != Addressing::Everything)
+        };
+        if demand.extent == DemandExtent::Everything || own.first().is_some_and(by_address) {
+            return own;
+        }
+        let any = context.with_any_tag();
+        let any = any.map_or(Vec::new(), |any| Self::ranked_in(&any, demand, keep));
+        match (any.first(), own.first()) {
+            (Some(any_tag), Some(first)) if any_tag.0 < first.0 => any,
+            (Some(_), None) => any,
+            _ => own,
+        }
+    }
+
+    /// Returns the same with the tag that the space gives.
+    fn ranked_in(
         context: &PlanContext<'_>,
         demand: Demand,
         keep: usize,

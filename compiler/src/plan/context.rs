@@ -26,6 +26,8 @@ pub struct PlanContext<'m> {
     pub entering: bool,
     /// Whether the lock is not held that some instructions need.
     pub unlocked: bool,
+    /// Whether instructions that compare a tag get any value, for entries that are under none.
+    pub any_tag: bool,
 }
 
 /// The part of a context that does not depend on the machine.
@@ -36,6 +38,7 @@ pub struct ContextKey {
     global_tag: bool,
     entering: bool,
     unlocked: bool,
+    any_tag: bool,
 }
 
 impl<'m> PlanContext<'m> {
@@ -47,6 +50,7 @@ impl<'m> PlanContext<'m> {
             global_tag: self.global_tag,
             entering: self.entering,
             unlocked: self.unlocked,
+            any_tag: self.any_tag,
         }
     }
 
@@ -65,6 +69,7 @@ impl<'m> PlanContext<'m> {
             global_tag: true,
             entering: false,
             unlocked: false,
+            any_tag: false,
         }
     }
 
@@ -75,6 +80,16 @@ impl<'m> PlanContext<'m> {
             ..*self
         };
         [*self].into_iter().chain(self.unlocked.then_some(locked))
+    }
+
+    /// Returns this context with any tag, if the space has no tag to give; otherwise nothing.
+    pub fn with_any_tag(&self) -> Option<Self> {
+        let any = Self {
+            any_tag: true,
+            ..*self
+        };
+        let tagless = self.space == Space::Kernel && !self.gives_tag();
+        (tagless && self.tags().next().is_some()).then_some(any)
     }
 
     /// Returns the views of the space on this machine, by index.
@@ -135,6 +150,11 @@ impl<'m> PlanContext<'m> {
     /// Returns the space's tag if it is a constant.
     pub fn fixed_tag(&self) -> Option<u64> {
         self.model.space(self.space).fixed_tag(self.machine)
+    }
+
+    /// Returns the tag that instructions get if it is a constant: that of the space, or 0 if any serves.
+    pub fn given_tag(&self) -> Option<u64> {
+        self.fixed_tag().or(self.any_tag.then_some(0))
     }
 
     /// Returns whether this CPU may hold global entries of a kind. Software that ran before this kernel may have made them,

@@ -42,7 +42,8 @@ impl PlanContext<'_> {
             let clauses = drops.iter().filter(|d| addresses(&d.which.value));
             clauses.fold(Cells::NONE, |cells, d| {
                 let this = d.whose.value.user && self.space == Space::User
-                    || d.whose.value.this && (given.is_none() || given == Some(view))
+                    || d.whose.value.this
+                        && (given.is_none() || given == Some(view) && !self.any_tag)
                     || d.whose.value.loaded && views[view].loaded && self.has_loaded_tag();
                 let more = self.clause(d, this, hint, &lost, agents);
                 // The machine is not asked for features that make no difference: the outcomes multiply.

@@ -1,9 +1,9 @@
 //! The selection rule where instructions tie: the criteria that no included machine needs.
 
-use super::{issues, with};
+use super::{issues, left_on_hardware, with};
 use tlbc::trace::Event;
 use tlbc_runtime::deferred::Pending;
-use tlbc_tests::requests::{Ask, edited, findings};
+use tlbc_tests::requests::{Ask, edited, findings, good};
 
 const BATCH: &str = include_str!("definitions/batch.arch");
 
@@ -94,4 +94,50 @@ fn the_sender_may_use_what_needs_the_lock() {
     let switch = Ask::event(Event::Switch(Pending::Tag));
     let loads = ["order", "space 0x42", "wait", "root 0x42000040000000"];
     issues(&arch, "", &switch, &loads);
+}
+
+/// Entries under no tag go with those of any, where nothing else takes their address.
+#[test]
+fn an_instruction_that_drops_global_entries_gets_any_tag() {
+    const LEVELS: &str = include_str!("definitions/levels.arch");
+    let start = 0xffff_c000_0000_0000;
+    let kernel = Ask::kernel(start, 0x2000, &["pte"]);
+    let arch = good(LEVELS);
+    let pages = [
+        "begin",
+        "inval.pte 0xffffc00000000000, 0x0",
+        "inval.pte 0xffffc00000001000, 0x0",
+        "end",
+    ];
+    issues(&arch, "", &kernel, &pages);
+    issues(&arch, "", &kernel.clone().here(), &pages);
+    assert_eq!(left_on_hardware(&arch, &arch.model), "");
+    // The pointers to its tables are under every tag.
+    let of_one = [
+        (
+            "drops walk at pmd of one page, any tag;",
+            "drops walk at pmd of one page, this tag;",
+        ),
+        ("inval.table {address}", "inval.table {address}, {number}"),
+    ];
+    let all = ["begin", "inval.all", "end"];
+    issues(&with(LEVELS, &of_one), "", &kernel.tables(), &all);
+    // An instruction without a tag is preferred, although it invalidates more.
+    let any = (
+        "invalidate pages \"inval.pte",
+        "invalidate any \"inval.any {address}\" {
+        per \"Levels manual, 4.0\";
+        drops leaf of one page, any tag;
+        where cpus;
+        needs no lock;
+        after end;
+    }
+    invalidate pages \"inval.pte",
+    );
+    let one = Ask::kernel(start, 0x1000, &["pte"]);
+    let page = ["begin", "inval.any 0xffffc00000000000", "end"];
+    issues(&with(LEVELS, &[any]), "", &one, &page);
+    // One that leaves global entries is of no use.
+    let own = LEVELS.replace("this tag or global", "this tag");
+    issues(&good(&own), "", &one, &all);
 }

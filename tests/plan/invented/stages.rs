@@ -73,7 +73,7 @@ fn each_cache_of_a_row_is_dropped_when_the_one_before_is_gone() {
     issues(&relay, "", &Ask::event(Event::Everything), &space);
     issues(&relay, "", &Ask::event(Event::Teardown), &space);
     // One instruction for all caches needs no stages.
-    let kernel = Ask::kernel(KERNEL, 0x1000, &["pte"]).here();
+    let kernel = Ask::kernel(KERNEL, 9 * 0x1000, &["pte"]).here();
     issues(
         &relay,
         "",
