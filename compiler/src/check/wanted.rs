@@ -146,7 +146,9 @@ pub fn joined(model: &Model, it: &Invalidate, level: usize) -> Option<u32> {
 
 /// Returns whether a clause drops entries of a level, given that level or not.
 fn drops_at(drops: &Drops, level: Level) -> bool {
-    let kinds = [drops.leaf, drops.walk, drops.negative].into_iter();
+    // Entries of the lowest level point at no table.
+    let walk = drops.walk.filter(|_| level > Level(0));
+    let kinds = [drops.leaf, walk, drops.negative].into_iter();
     let mut levels = kinds.flatten().map(|selected| match selected {
         LevelSel::Only(levels) => levels,
         LevelSel::Any | LevelSel::Hint | LevelSel::AboveHint | LevelSel::Given => Levels::ALL,

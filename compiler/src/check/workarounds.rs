@@ -11,8 +11,8 @@ use super::settings::is_form;
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::model::{
-    AddressSelector, CachedKind, Cases, Cond, Drops, Instr, Invalidate, Issued, LevelSel, Lost,
-    Model, Workaround,
+    AddressSelector, CachedKind, Cases, Cond, Drops, Erratum, Instr, Invalidate, Issued, LevelSel,
+    Lost, Model, Weakens, Workaround,
 };
 
 /// Checks E0504: walk entries that an erratum leaves are dropped before leaf entries.
@@ -253,8 +253,13 @@ pub fn left(model: &Model, found: &mut Vec<Diagnostic>) {
 pub fn needless(model: &Model, found: &mut Vec<Diagnostic>) {
     for erratum in &model.errata {
         for workaround in &erratum.workarounds {
-            let mut weakens = erratum.weakens.iter();
-            if weakens.any(|w| w.target.value == workaround.target.value && w.on.is_none()) {
+            let target = workaround.target.value;
+            let mut weakens = erratum.weakens.iter().filter(|w| w.target.value == target);
+            if weakens.clone().any(|w| w.on.is_none()) {
+                continue;
+            }
+            if let Some(weakens) = weakens.next() {
+                found.push(of_some_cpus(erratum, weakens, workaround));
                 continue;
             }
             found.push(
@@ -350,4 +355,20 @@ pub fn in_loops(model: &Model, found: &mut Vec<Diagnostic>) {
             );
         }
     }
+}
+
+/// Returns the report of a workaround where its erratum weakens the instruction on a set of CPUs.
+fn of_some_cpus(erratum: &Erratum, weakens: &Weakens, workaround: &Workaround) -> Diagnostic {
+    Diagnostic::new(
+        Code::E0507,
+        workaround.target.span,
+        format!(
+            "`{}` has a workaround for an instruction that it weakens only on some CPUs",
+            erratum.named.name
+        ),
+    )
+    .label("has no place")
+    .because(weakens.lost.span, "weakened on a set of CPUs")
+    .note("an IPI to the CPUs of the set is the workaround there")
+    .help("describe two errata: one with `on`, for the IPI, and one without, for the workaround")
 }

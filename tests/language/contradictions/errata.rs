@@ -1,6 +1,6 @@
 //! A workaround reaches every CPU that needs it, and drops what the erratum left.
 
-use super::{ARM64, POWERPC64, accepted, refused};
+use super::{ARM64, POWERPC64, accepted, edited, findings, refused};
 
 #[test]
 fn workarounds_that_reach_too_few() {
@@ -67,4 +67,15 @@ fn workarounds_that_drop_something_else() {
         ],
         "E0506",
     );
+}
+
+/// Where an erratum weakens an instruction on some CPUs, they get an IPI: what is issued besides is an erratum of its own.
+#[test]
+fn workarounds_for_some_cpus() {
+    let on_some = "not drained on sme;";
+    let both = format!("{on_some} workaround after dsb_ish issue vale1is, dsb_ish;");
+    let found = findings(&edited(ARM64, on_some, &both));
+    let of_a_set =
+        "E0507 `c1pro_sme` has a workaround for an instruction that it weakens only on some CPUs";
+    assert_eq!(found, [of_a_set]);
 }

@@ -1,6 +1,6 @@
 //! Machines with addresses of 32 bits: sizes of entries, of registers and of operands, and addresses of spaces.
 
-use super::{S390, accepted, codes, refused, slate, with};
+use super::{S390, accepted, codes, edited, refused, slate, with};
 use tlbc::trace::interpret::Changing;
 use tlbc_runtime::pte::Kind;
 use tlbc_runtime::request::{Reach, Space};
@@ -279,4 +279,27 @@ fn a_tag_that_is_the_root() {
     accepted(S390, &[view]);
     accepted(&from(11), &[view]);
     refused(&from(12), &[view], "E0303");
+}
+
+/// Entries of the lowest level point at no table, so an instruction for pointers need not distinguish pages.
+#[test]
+fn an_address_of_pointers_has_the_bits_from_the_first_table() {
+    let with_bits = |low: u32| {
+        let upper = format!(
+            "    operand upper 64 bits {{ [63:{low}] va[63:{low}]; [{}:0] 1; }}
+    invalidate flush_walk \"flush.walk {{upper}}, {{number}}\" {{
+        per \"manual, 4.9\";
+        drops walk of one page, this tag;
+        where cpus;
+        needs no lock;
+        after complete;
+    }}
+    invalidate flush_page",
+            low - 1
+        );
+        edited(slate(), "    invalidate flush_page", &upper)
+    };
+    accepted(&with_bits(12), &[]);
+    accepted(&with_bits(21), &[]);
+    refused(&with_bits(22), &[], "E0303");
 }
