@@ -142,12 +142,7 @@ fn shared(
         }
         Under::EveryTag => {}
     }
-    let views = model
-        .user
-        .views
-        .iter()
-        .filter(|view| view.when.holds(config));
-    let views = views.fold(0, |all, view| all | view.or);
+    let views = model.view_bits(config);
     let own = |tag: &&Tag| tag.values.is_none_or(|_| tag.gives_out_several(views));
     let tags: Vec<&Tag> = tags_in(model, config).collect();
     let (why, fact, label) = match (tags.first(), tags.iter().all(own)) {

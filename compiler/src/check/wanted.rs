@@ -179,12 +179,7 @@ pub fn tag(model: &Model, compared: Option<&Drops>, config: impl Machine) -> Opt
         .root_shift
         .map_or(geometry.page_shift, |at| at.value);
     // The address of a top table differs from its alignment upwards, and a view sets bits.
-    let views = model
-        .user
-        .views
-        .iter()
-        .filter(|view| view.when.holds(config));
-    let differ = views.fold(0, |all, view| all | view.or);
+    let differ = model.view_bits(config);
     let same = widest.is_root.map_or(0, |_| low(aligned) & !differ);
     Some(Wanted {
         all: low(widest.widths.1 as u32) & !same,

@@ -254,7 +254,7 @@ impl Model {
 
     /// Returns the bits of a tag that select the view; they are 0 in the tag of a space.
     #[must_use]
-    pub fn view_bits(&self, config: Config) -> u64 {
+    pub fn view_bits(&self, config: impl Machine) -> u64 {
         let views = self.user.views.iter();
         let views = views.filter(|view| view.when.holds(config));
         views.fold(0, |bits, view| bits | view.or)
