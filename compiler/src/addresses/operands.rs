@@ -176,26 +176,23 @@ impl<'a> Of<'a> {
                     given.extend(fields.map(|it| sources.condition(&it.when)));
                     let unit = unit(self.model, &uses, pages);
                     let (read, carried) = read(&parts, pages.page_shift);
-                    // A bit in which the other space differs stands for the others that all addresses of a space share.
+                    // The bits that no operand has are those of the space: the same in both, or a bit that is there tells which.
                     let others = other.addresses.cases.iter();
                     let mut others = others.filter(|(_, there)| can_both(self.model, when, there));
-                    let differs = others.all(|(other, _)| {
+                    let is_known = others.all(|(other, _)| {
                         let shared = !(addresses.base ^ addresses.last | other.base ^ other.last);
-                        (addresses.base ^ other.base) & shared & carried != 0
+                        let differ = addresses.base ^ other.base;
+                        differ & !carried == 0 || differ & shared & carried != 0
                     });
-                    let rest = if differs {
-                        addresses.base & !carried
-                    } else {
-                        0
-                    };
-                    let read = read | Word::Number(rest);
+                    let read = read | Word::Number(addresses.base & !carried);
                     let claim = format!(
                         "an instruction reads the {name} address back, of {} bits, for entries of {} bytes",
                         addresses.bits,
                         1u64 << unit
                     );
                     // A tag of its own tells the kernel's addresses from others.
-                    let bits = Word::ones(if has_own_tags(self.model, &uses, geometry, when) {
+                    let has_own_tag = has_own_tags(self.model, &uses, geometry, when);
+                    let bits = Word::ones(if has_own_tag {
                         addresses.bits
                     } else if addresses.are_narrow() {
                         32
@@ -204,7 +201,8 @@ impl<'a> Of<'a> {
                     });
                     let page = |address: Word| (address & bits.clone()) >> unit;
                     let same = page(read).equals(page(sources.source(Source::Va)));
-                    all.push(parts[0].claim(claim, given, same));
+                    let is_known = Truth::Is(is_known || has_own_tag);
+                    all.push(parts[0].claim(claim, given, Truth::And(vec![is_known, same])));
                 }
             }
         }

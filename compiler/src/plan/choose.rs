@@ -36,9 +36,7 @@ pub struct Choice {
 impl Choice {
     /// Returns whether entries are invalidated by address, so that a loop over a range makes sense.
     pub fn by_address(&self) -> bool {
-        self.candidates
-            .iter()
-            .any(|m| m.addressing != Addressing::Everything)
+        take_addresses(&self.candidates)
     }
 
     /// Returns which leaf entries of levels above that of the pass all instructions invalidate without a hint.
@@ -63,6 +61,12 @@ impl Choice {
         let candidates = self.of_stage(stage);
         candidates.filter(|m| m.addressing == Addressing::Everything)
     }
+}
+
+/// Returns whether one of some candidates takes an address.
+fn take_addresses(candidates: &[Candidate]) -> bool {
+    let mut all = candidates.iter();
+    all.any(|it| it.addressing != Addressing::Everything)
 }
 
 /// Chooses candidates, and remembers what was chosen.
@@ -158,19 +162,17 @@ impl Chooser {
         keep: usize,
     ) -> Vec<(Rank, Vec<Candidate>)> {
         let own = Self::ranked_in(context, demand, keep);
-        let by_address = |set: &(Rank, Vec<Candidate>)| {
-            let mut all = set.1.iter();
-            all.any(|it| it.addressing != Addressing::Everything)
-        };
+        let by_address = |set: &(Rank, Vec<Candidate>)| take_addresses(&set.1);
         if demand.extent == DemandExtent::Everything || own.first().is_some_and(by_address) {
             return own;
         }
         let any = context.with_any_tag();
         let any = any.map_or(Vec::new(), |any| Self::ranked_in(&any, demand, keep));
-        match (any.first(), own.first()) {
-            (Some(any_tag), Some(first)) if any_tag.0 < first.0 => any,
-            (Some(_), None) => any,
-            _ => own,
+        let is_better = |least: &(Rank, _)| own.first().is_none_or(|own| least.0 < own.0);
+        if any.first().is_some_and(is_better) {
+            any
+        } else {
+            own
         }
     }
 

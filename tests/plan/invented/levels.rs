@@ -1,11 +1,14 @@
 //! Instructions for the entries of one level: a request whose level is known takes its own alone.
 
 use tlbc::Analysis;
-use tlbc::prove::prove;
-use tlbc_runtime::request::{Extent, Ranges};
+use tlbc::plan::ir::{Node, Shape, Test};
+use tlbc::prove::{disproved, prove};
+use tlbc_runtime::request::{Extent, Ranges, Reach, Space};
 
 use super::stages::live;
 use super::{issues, left_on_hardware, with};
+use tlbc_tests::mutate::breaks::Break;
+use tlbc_tests::mutate::plans::mutants;
 use tlbc_tests::requests::{Ask, Steps, edited, flush_on, good, level, lines};
 
 const LEVELS: &str = include_str!("definitions/levels.arch");
@@ -196,27 +199,29 @@ fn levels_without_a_stride_are_flushed_with_the_next_lower_one() {
     is_whole(&arch);
 }
 
-/// New entries, too, take the instructions of their level alone.
-#[test]
-fn new_entries_take_the_instructions_of_their_level() {
-    let of = |level: &str| {
-        let leaf = format!("drops leaf at {level} of one page, this tag or global;");
-        let negative = leaf.replace("leaf", "negative");
-        (leaf.clone(), format!("{leaf} {negative}"))
-    };
-    let upper = "drops walk at pgd of one page, any tag;";
-    let cached = ("invalid never;", "invalid cached;");
-    let whole = (
+/// Returns the definition with negative entries, which the instructions of these levels drop.
+fn with_negative(levels: &[&str], cached: &str) -> Analysis {
+    let mut text = edited(LEVELS, "invalid never;", cached);
+    text = text.replace(
         "leaf, walk of everything",
         "leaf, walk, negative of everything",
     );
-    let [pte, pmd, pud] = ["pte", "pmd", "pud"].map(of);
-    let text = LEVELS.replace(whole.0, whole.1);
-    let mut edits = vec![cached];
-    edits.extend([&pte, &pmd, &pud].map(|(old, new)| (&**old, &**new)));
-    let of_upper = format!("{upper} {}", upper.replace("walk", "negative"));
-    edits.push((upper, &of_upper));
-    let arch = with(&text, &edits);
+    for level in levels {
+        let (kind, tag) = match *level {
+            "pgd" => ("walk", "any tag"),
+            _ => ("leaf", "this tag or global"),
+        };
+        let drops = format!("drops {kind} at {level} of one page, {tag};");
+        let both = format!("{drops} {}", drops.replace(kind, "negative"));
+        text = edited(&text, &drops, &both);
+    }
+    good(&text)
+}
+
+/// New entries, too, take the instructions of their level alone.
+#[test]
+fn new_entries_take_the_instructions_of_their_level() {
+    let arch = with_negative(&["pte", "pmd", "pud", "pgd"], "invalid cached;");
     let mut ranges = Ranges::new();
     ranges.negative(level(&arch.model, "pte"), Extent::new(PAGE, PAGE));
     ranges.negative(level(&arch.model, "pud"), Extent::new(0, HUGE));
@@ -230,6 +235,34 @@ fn new_entries_take_the_instructions_of_their_level() {
     ];
     assert_eq!(flushed(&arch, ranges), expected);
     is_whole(&arch);
+    // One that is larger than what is followed page by page.
+    is_whole(&with_negative(&["pte"], "invalid cached as pages;"));
+}
+
+/// The proof asks about new entries that point at tables as well, which no instruction drops by address here.
+#[test]
+fn new_tables_without_an_address_are_not_forgotten() {
+    let arch = with_negative(&["pte", "pmd", "pud"], "invalid cached;");
+    is_whole(&arch);
+    let forget: Break = |node, _| match node {
+        Node::Select {
+            on: Test::LeafAt(_),
+            otherwise,
+            ..
+        } => Some((**otherwise).clone()),
+        _ => None,
+    };
+    let shape = Shape::Ranges(Space::User, Reach::Here);
+    let forgetful: Vec<_> = mutants(&arch, forget)
+        .filter(|(it, _)| *it == shape)
+        .collect();
+    assert_eq!(forgetful.len(), 1);
+    let failure = disproved(&arch.model, &forgetful[0].1, shape).expect("a failure");
+    let message = failure.diagnostic(&arch.model).message;
+    assert!(
+        message.contains("negative entries of level `pgd`"),
+        "{message}"
+    );
 }
 
 /// Where one instruction serves every level at the same cost, all levels use it.
