@@ -83,6 +83,7 @@ fn entry() -> &'static mut Entry {
 pub struct UserState {
     pub pc: u64,
     sp: u64,
+    spsr: u64,
     x: [u64; 31],
 }
 
@@ -91,7 +92,12 @@ impl UserState {
     pub fn new(pc: u64, sp: u64, arguments: [u64; 4]) -> Self {
         let mut x = [0; 31];
         x[..4].copy_from_slice(&arguments);
-        Self { pc, sp, x }
+        Self {
+            pc,
+            sp,
+            spsr: 0, // EL0, interrupts on
+            x,
+        }
     }
 
     /// Returns the number and the values of a [`call`].
@@ -106,12 +112,13 @@ pub fn run_user(state: &mut UserState) -> Cause {
     entry.x = state.x;
     entry.sp = state.sp;
     entry.pc = state.pc;
-    entry.spsr = 0; // EL0, interrupts on
+    entry.spsr = state.spsr;
     // SAFETY: the view of a space is loaded whose user code this is.
     unsafe { enter_user(entry) };
     state.x = entry.x;
     state.sp = entry.sp;
     state.pc = entry.pc;
+    state.spsr = entry.spsr;
     if entry.cause == 1 {
         serve_interrupt();
         return Cause::Interrupt;

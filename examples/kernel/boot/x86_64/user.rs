@@ -122,6 +122,7 @@ const ARGUMENTS: [usize; 4] = [8, 9, 11, 12];
 pub struct UserState {
     pub pc: u64,
     sp: u64,
+    flags: u64,
     registers: [u64; 15],
 }
 
@@ -136,6 +137,7 @@ impl UserState {
         Self {
             pc,
             sp: sp - 8,
+            flags: 0x202, // interrupts on
             registers,
         }
     }
@@ -156,7 +158,7 @@ pub fn run_user(state: &mut UserState) -> Cause {
         error: 0,
         rip: state.pc,
         cs: USER_CODE.into(),
-        flags: 0x202, // interrupts on
+        flags: state.flags,
         rsp: state.sp,
         ss: USER_DATA.into(),
     };
@@ -166,6 +168,7 @@ pub fn run_user(state: &mut UserState) -> Cause {
     state.registers = frame.registers;
     state.pc = frame.rip;
     state.sp = frame.rsp;
+    state.flags = frame.flags;
     match frame.vector {
         PAGE_FAULT => {
             let address: u64;
