@@ -14,6 +14,8 @@ pub struct Options {
     pub kpti: bool,
     /// Features that are optional to use are not used.
     pub plain: bool,
+    /// The emulator runs the CPUs in turns (`turns.rs`).
+    pub turns: bool,
     /// What is wrong with the instruction sink on purpose (`sink.rs`).
     pub sabotage: u8,
     /// The only scenario, or 0 for all.
@@ -23,7 +25,7 @@ pub struct Options {
 }
 
 impl Options {
-    /// Reads the options. The word has a bit for each of the first two, the scenario from bit 4 on, the sabotage from bit 8
+    /// Reads the options. The word has a bit for each of the first three, the scenario from bit 4 on, the sabotage from bit 8
     /// on, and the pages in thousands from bit 16 on.
     pub fn read() -> Self {
         // SAFETY: the memory is mapped, and nothing else is there.
@@ -32,6 +34,7 @@ impl Options {
         Self {
             kpti: word & 1 != 0,
             plain: word & 2 != 0,
+            turns: word & 4 != 0,
             sabotage: (word >> 8) as u8,
             scenario: (word >> 4) as u8 & 0xf,
             pages: (word >> 16) as usize * 1000,

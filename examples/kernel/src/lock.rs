@@ -4,6 +4,8 @@ use core::cell::UnsafeCell;
 use core::ops::{Deref, DerefMut};
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use crate::turns;
+
 /// A lock whose waiters spin. It leaves interrupts as they are: a CPU that waits for one that is held over a flush must have
 /// them on, since the flush may wait for that CPU.
 pub struct SpinLock<T> {
@@ -29,7 +31,7 @@ impl<T> SpinLock<T> {
     pub fn lock(&self) -> SpinGuard<'_, T> {
         while self.is_held.swap(true, Ordering::Acquire) {
             while self.is_held.load(Ordering::Relaxed) {
-                core::hint::spin_loop();
+                turns::hand_over();
             }
         }
         SpinGuard { lock: self }

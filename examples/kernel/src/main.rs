@@ -31,6 +31,7 @@ mod scenario;
 mod sched;
 mod sink;
 mod tables;
+mod turns;
 mod user;
 
 use core::panic::PanicInfo;
@@ -51,6 +52,7 @@ extern "C" fn start(cpu: u32) -> ! {
     let is_first = cpu == 0;
     let options = Options::read();
     if is_first {
+        turns::prepare(options.turns);
         boot::prepare(options);
         frames::prepare();
         platform::configure(boot::config(options));

@@ -7,7 +7,7 @@ use crate::boot::{self, UserState};
 use crate::lock::SpinLock;
 use crate::process::Process;
 use crate::user::{self, Cpu};
-use crate::{program, report};
+use crate::{program, report, turns};
 
 /// What a CPU is given to do.
 pub enum Job {
@@ -49,7 +49,7 @@ pub fn stop(cpu: usize) {
     let worker = &WORKERS[cpu];
     worker.stops.store(true, Ordering::Relaxed);
     while worker.is_busy.load(Ordering::Acquire) {
-        core::hint::spin_loop();
+        turns::hand_over();
     }
 }
 
@@ -60,7 +60,7 @@ pub fn wait_for_round(cpus: Range<usize>) {
     // They go on at the same time. The first round that is done may have begun before.
     for cpu in cpus {
         while rounds(cpu) < before[cpu] + 2 {
-            core::hint::spin_loop();
+            turns::hand_over();
         }
     }
 }
@@ -76,7 +76,7 @@ pub fn work(number: usize, mut cpu: Cpu) -> ! {
         let job = worker.job.lock().take();
         match job {
             None => {
-                core::hint::spin_loop();
+                turns::hand_over();
                 continue;
             }
             Some(Job::User(process, mut state)) => {
@@ -84,6 +84,7 @@ pub fn work(number: usize, mut cpu: Cpu) -> ! {
                 while !must_stop(number) {
                     run_once(&process, &mut state);
                     worker.rounds.fetch_add(1, Ordering::Relaxed);
+                    turns::hand_over();
                 }
                 cpu.switch(None); // what was loaded stays loaded, lazily
             }

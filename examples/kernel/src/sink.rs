@@ -10,6 +10,7 @@ use tlbc_runtime::{CpuId, Issue, Record};
 use crate::boot;
 use crate::boot::backend::Op;
 use crate::platform::Cpus;
+use crate::turns;
 
 /// What is wrong with the sinks.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -82,6 +83,7 @@ impl<H: Issue<Op>> Issue<Op> for Sink<H> {
             Sabotage::Nothing | Sabotage::Drops | Sabotage::StaysHere => op,
         };
         self.hardware.issue(op);
+        turns::sometimes_hand_over(self.cpu);
     }
 }
 

@@ -86,6 +86,12 @@ fn device_read(address: u64) -> u32 {
     unsafe { read_volatile(address as *const u32) }
 }
 
+/// Lets another CPU run, where the emulator runs them in turns.
+pub fn hand_over() {
+    // SAFETY: a hint.
+    unsafe { asm!("yield", options(nomem, nostack, preserves_flags)) };
+}
+
 /// Returns the number of this CPU.
 pub fn cpu() -> u32 {
     mrs!("tpidr_el1") as u32
@@ -153,7 +159,7 @@ pub fn start_others(are_online: impl Fn() -> bool) {
         assert_eq!(result, 0, "CPU {cpu} does not start");
     }
     while !are_online() {
-        core::hint::spin_loop();
+        crate::turns::hand_over();
     }
 }
 

@@ -71,6 +71,9 @@ static mut WINDOW: StaticTable = StaticTable([0; 512]);
 /// How many bits of an ASID the machine has, found before the first CPU comes online.
 static ASID_BITS: AtomicU32 = AtomicU32::new(0);
 
+/// Lets another CPU run, where the emulator runs them in turns: not before the turn of this one is over.
+pub use core::hint::spin_loop as hand_over;
+
 /// Returns the addresses of the kernel's memory.
 pub fn memory() -> Range<u64> {
     0x8000_0000..0x8400_0000

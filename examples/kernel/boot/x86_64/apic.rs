@@ -59,7 +59,7 @@ pub fn start_others(are_online: impl Fn() -> bool) {
         }
     }
     while !are_online() {
-        core::hint::spin_loop();
+        crate::turns::hand_over();
     }
 }
 

@@ -60,6 +60,9 @@ static mut WINDOW: StaticTable = StaticTable([0; 512]);
 /// [`entry_begin`] to [`entry_end`].
 static mut USER_VIEW: [StaticTable; 3] = [const { StaticTable([0; 512]) }; 3];
 
+/// Lets another CPU run, where the emulator runs them in turns.
+pub use core::hint::spin_loop as hand_over;
+
 /// Returns the addresses of the kernel's memory.
 pub fn memory() -> Range<u64> {
     0x10_0000..0x400_0000

@@ -6,9 +6,9 @@ use crate::boot::{self, KERNEL_WINDOW};
 use crate::frames::{FRAME, Frame};
 use crate::kernel_map::{map, unmap};
 use crate::process::Error;
-use crate::report;
 use crate::sched::{self, Job};
 use crate::user::Cpu;
+use crate::{report, turns};
 
 const PAGES: u64 = 16;
 
@@ -37,12 +37,12 @@ pub fn run(_cpu: &mut Cpu, pages: usize) -> Result<(), Error> {
         let before = READS.load(Ordering::Relaxed);
         ROUND.store(round, Ordering::SeqCst);
         while READS.load(Ordering::Relaxed) < before + 8 {
-            core::hint::spin_loop();
+            turns::hand_over();
         }
         // After this no CPU begins to read, and then no CPU reads.
         ROUND.store(0, Ordering::SeqCst);
         while READERS.load(Ordering::SeqCst) != 0 {
-            core::hint::spin_loop();
+            turns::hand_over();
         }
         unmap(KERNEL_WINDOW..KERNEL_WINDOW + PAGES * FRAME)?;
         report::unmapped(PAGES as usize);
@@ -70,7 +70,7 @@ fn read(cpu: usize) {
         }
         READERS.fetch_sub(1, Ordering::SeqCst);
         for _ in 0..100 {
-            core::hint::spin_loop();
+            turns::hand_over();
         }
     }
 }
