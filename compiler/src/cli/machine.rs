@@ -1,5 +1,7 @@
 //! Options that say which machine a trace is for.
 
+use serde::{Deserialize, Serialize};
+
 use super::number::number;
 use super::{Trouble, unknown};
 use crate::model::{Config, DefinitionName, Model, Var};
@@ -8,7 +10,7 @@ use crate::model::{Config, DefinitionName, Model, Var};
 const ALL: &str = "all";
 
 /// The machine
-#[derive(clap::Args)]
+#[derive(Clone, clap::Args, Serialize, Deserialize)]
 #[command(next_help_heading = "The machine")]
 pub(super) struct MachineOptions {
     /// Its features, such as a,b; none if empty; `all` adds all others that can be on together with them

@@ -120,7 +120,7 @@ pub(super) struct Torment {
     #[arg(long, value_name = "FILE", requires = "runtime", conflicts_with_all = OF_PLANS)]
     save: Option<PathBuf>,
 
-    /// Run the programs and the schedule of a file that --save wrote, with the same machine and knob
+    /// Run the programs and the schedule of a file that --save wrote, on its machine; give the same knob
     #[arg(long, value_name = "FILE", requires = "runtime", conflicts_with_all = OF_PLANS, conflicts_with_all = ["seed", "schedules", "cpus", "save", "features", "errata", "geometry", "limit"])]
     replay: Option<PathBuf>,
 

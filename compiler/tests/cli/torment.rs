@@ -103,6 +103,24 @@ fn a_failure_is_drawn_saved_and_repeated() {
     assert!(notes.contains("runtime/src/"), "{notes}");
 }
 
+/// A file has the machine that options described: the seed would draw another one.
+#[test]
+fn a_failure_is_repeated_on_the_machine_that_was_given() {
+    let directory = TempDir::new().expect("a directory");
+    let case = directory.path().join("case.json").display().to_string();
+    let fixed = ["torment", "archdefs/x86_64.arch", "--runtime"];
+    let knob = ["--knobs", "plan_no_ipi"];
+    for features in ["", "pge,pcid"] {
+        let saves = ["--features", features, "--save", &case];
+        let first = tlbc(&root(), &[&fixed[..], &knob, &saves].concat());
+        assert_eq!(first.code, Some(0), "{}", first.stderr);
+        let again = tlbc(&root(), &[&fixed[..], &knob, &["--replay", &case]].concat());
+        assert_eq!(again.code, Some(1), "{}", again.stderr);
+        let what = |text: &str| text.lines().take(4).map(str::to_owned).collect::<Vec<_>>();
+        assert_eq!(what(&again.stdout), what(&first.stdout));
+    }
+}
+
 #[test]
 fn a_file_that_is_no_case_is_refused() {
     let directory = TempDir::new().expect("a directory");
@@ -111,11 +129,19 @@ fn a_file_that_is_no_case_is_refused() {
     for (text, why) in [
         ("{", "EOF while parsing"),
         (
-            r#"{"seed":1,"programs":[],"turns":[]}"#,
+            r#"{"definition":"arm64","seed":1,"programs":[null],"turns":[]}"#,
+            "a failure of `arm64`, and this definition is of `x86_64`",
+        ),
+        (
+            r#"{"seed":1,"programs":[null],"turns":[]}"#,
+            "missing field `definition`",
+        ),
+        (
+            r#"{"definition":"x86_64","seed":1,"programs":[],"turns":[]}"#,
             "1 to 8 CPUs, not 0",
         ),
         (
-            r#"{"seed":1,"programs":[null],"turns":[[0,1,1,3]]}"#,
+            r#"{"definition":"x86_64","seed":1,"programs":[null],"turns":[[0,1,1,3]]}"#,
             "no CPU 3",
         ),
     ] {

@@ -3,18 +3,33 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use serde::{Deserialize, Serialize};
+
 use super::{Torment, written};
 use crate::analysis::Analysis;
+use crate::cli::machine::MachineOptions;
 use crate::cli::{CommandResult, MessageFormat, Trouble};
 use crate::codes::Code;
 use crate::diagnostic::Diagnostic;
 use crate::json;
+use crate::model::{Config, Model};
 use crate::source::{Files, Span};
 use crate::spelling::nearest;
 use crate::torment::whole::knobs::{self, KNOBS, Knob, Turned};
 use crate::torment::whole::{
     BlamedPlace, Options, Report, ScheduledCase, Small, replay, torment_shown,
 };
+
+/// What `--save` writes: a failure, with all that `--replay` needs to run it again.
+#[derive(Serialize, Deserialize)]
+struct SavedCase {
+    /// The name of the definition.
+    definition: String,
+    /// The machine, if it was given; the seed draws it otherwise.
+    machine: Option<MachineOptions>,
+    #[serde(flatten)]
+    case: ScheduledCase,
+}
 
 impl Torment {
     /// Runs the whole runtime.
@@ -25,20 +40,12 @@ impl Torment {
         color: bool,
     ) -> Result<CommandResult, Trouble> {
         let model = &planned.model;
-        let machine = if self.machine.is_given() {
-            let config = self.machine.config(model)?;
-            if config.errata != 0 {
-                return Err(Trouble("--runtime does not cover errata".to_owned()));
-            }
-            Some((config, self.machine.limits(model)?))
-        } else {
-            None
-        };
+        let given = self.machine.is_given().then_some(&self.machine);
         let mut options = Options {
             seed: self.seed,
             schedules: self.schedules,
             cpus: self.cpus as usize,
-            machine,
+            machine: given.map(|it| machine(it, model)).transpose()?,
             ..Options::default()
         };
         let shown = Shown {
@@ -69,7 +76,7 @@ impl Torment {
             )));
         }
         if let Some(path) = &self.replay {
-            return shown.replayed(path, knobs.as_deref(), &options);
+            return shown.replayed(path, knobs.as_deref(), options);
         }
         if let Some(knobs) = knobs {
             options.shrinks = knobs.len() == 1;
@@ -111,6 +118,15 @@ impl Torment {
             )),
         }
     }
+}
+
+/// Returns the machine that options describe.
+fn machine(options: &MachineOptions, model: &Model) -> Result<(Config, Vec<u64>), Trouble> {
+    let config = options.config(model)?;
+    if config.errata != 0 {
+        return Err(Trouble("--runtime does not cover errata".to_owned()));
+    }
+    Ok((config, options.limits(model)?))
 }
 
 /// Returns what was run, and how fast.
@@ -166,12 +182,27 @@ impl Shown<'_> {
         &self,
         path: &Path,
         knobs: Option<&[&Knob]>,
-        options: &Options,
+        mut options: Options,
     ) -> Result<CommandResult, Trouble> {
         let name = path.display();
         let text = std::fs::read_to_string(path)
             .map_err(|error| Trouble(format!("cannot read {name}: {error}")))?;
-        let case = ScheduledCase::parse(&text).map_err(|why| Trouble(format!("{name}: {why}")))?;
+        let wrong = |why: String| Trouble(format!("{name}: {why}"));
+        let SavedCase {
+            definition,
+            machine: given,
+            case,
+        } = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        case.check().map_err(wrong)?;
+        let model = &self.planned.model;
+        if definition != model.arch.name {
+            let this = &model.arch.name;
+            return Err(wrong(format!(
+                "a failure of `{definition}`, and this definition is of `{this}`"
+            )));
+        }
+        options.machine = given.map(|it| machine(&it, model)).transpose()?;
+        let options = &options;
         let ran = match knobs {
             None => replay(self.planned, options, &case),
             Some([knob]) => {
@@ -194,7 +225,15 @@ impl Shown<'_> {
     fn kept(&self, small: &Small) -> Result<(), Trouble> {
         self.command.draw(&small.picture(self.files))?;
         match &self.command.save {
-            Some(path) => written(path, &(json::text(&small.case) + "\n")),
+            Some(path) => {
+                let saved = SavedCase {
+                    definition: self.planned.model.arch.name.clone(),
+                    machine: (self.command.machine.is_given())
+                        .then(|| self.command.machine.clone()),
+                    case: small.case.clone(),
+                };
+                written(path, &(json::text(&saved) + "\n"))
+            }
             None => Ok(()),
         }
     }

@@ -62,22 +62,20 @@ mod turns {
 pub type Size = (usize, usize, usize, u64);
 
 impl ScheduledCase {
-    /// Reads a case that was written as JSON.
+    /// Checks that a machine can have its CPUs.
     ///
     /// # Errors
     ///
-    /// What is wrong with the text.
-    pub fn parse(text: &str) -> Result<Self, String> {
-        let case: Self = serde_json::from_str(text).map_err(|error| error.to_string())?;
-        let cpus = case.programs.len();
+    /// What is wrong with the case.
+    pub fn check(&self) -> Result<(), String> {
+        let cpus = self.programs.len();
         if !(1..=MOST_CPUS).contains(&cpus) {
             return Err(format!("a machine has 1 to {MOST_CPUS} CPUs, not {cpus}"));
         }
-        let wrong = case.turns.iter().find(|turn| turn.cpu.max(turn.to) >= cpus);
-        match wrong {
-            Some(turn) => Err(format!("there is no CPU {}", turn.cpu.max(turn.to))),
-            None => Ok(case),
-        }
+        let wrong = self.turns.iter().find(|turn| turn.cpu.max(turn.to) >= cpus);
+        wrong.map_or(Ok(()), |turn| {
+            Err(format!("there is no CPU {}", turn.cpu.max(turn.to)))
+        })
     }
 
     /// Returns the number of operations of all CPUs.
