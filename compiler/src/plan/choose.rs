@@ -212,20 +212,7 @@ impl Chooser {
         classes: impl Fn(CachedKind) -> TagSelector,
     ) -> Option<Rc<Choice>> {
         let mark = context.machine.mark();
-        let kinds = [
-            CachedKind::Leaf,
-            CachedKind::Walk,
-            CachedKind::Root,
-            CachedKind::Negative,
-        ]
-        .into_iter();
-        let cells = kinds
-            .filter(|kind| held(context, *kind))
-            .fold(Cells::NONE, |all, kind| {
-                let tags = classes(kind);
-                all.union(&context.cells(kind, Levels::ALL, tags, context.agents()))
-            });
-        let cells = vec![cells; context.views().len()];
+        let cells = wanted_any(context, classes);
         let pools = context.by_lock();
         let mut pools = pools.flat_map(|context| [false, true].map(|widened| (context, widened)));
         pools.find_map(|(context, widened)| {
@@ -366,13 +353,48 @@ fn hint_covers(context: &PlanContext<'_>, candidates: &[Candidate], demand: Dema
         })
 }
 
-/// Returns what the candidates do not cover, and the candidate that covers most. For diagnostics.
+/// Returns everything that a CPU may hold in these tag classes, for each view.
+fn wanted_any(
+    context: &PlanContext<'_>,
+    classes: impl Fn(CachedKind) -> TagSelector,
+) -> Vec<Cells> {
+    let kinds = [
+        CachedKind::Leaf,
+        CachedKind::Walk,
+        CachedKind::Root,
+        CachedKind::Negative,
+    ]
+    .into_iter();
+    let cells = kinds
+        .filter(|kind| held(context, *kind))
+        .fold(Cells::NONE, |all, kind| {
+            let tags = classes(kind);
+            all.union(&context.cells(kind, Levels::ALL, tags, context.agents()))
+        });
+    vec![cells; context.views().len()]
+}
+
+/// Returns what the candidates do not cover of a demand, and the candidate that covers most. For diagnostics.
 pub fn uncovered(context: &PlanContext<'_>, demand: Demand) -> (Cells, Option<Candidate>) {
     let cells = wanted(context, demand, Levels::ALL, Levels::ALL);
+    uncovered_cells(context, &cells, demand.extent)
+}
+
+/// Returns what the candidates do not cover of everything that a CPU may hold, and the candidate that covers most. For
+/// diagnostics.
+pub fn uncovered_any(context: &PlanContext<'_>) -> (Cells, Option<Candidate>) {
+    let cells = wanted_any(context, |kind| context.every_class(kind));
+    uncovered_cells(context, &cells, DemandExtent::Everything)
+}
+
+fn uncovered_cells(
+    context: &PlanContext<'_>,
+    cells: &[Cells],
+    extent: DemandExtent,
+) -> (Cells, Option<Candidate>) {
     let mut pool = context.candidates(true);
     pool.retain(|candidate| {
-        fits(context.model, candidate, demand.extent)
-            || matches!(demand.extent, DemandExtent::Everything)
+        fits(context.model, candidate, extent) || matches!(extent, DemandExtent::Everything)
     });
     let left = |candidate: &Candidate| {
         let views = cells.iter().zip(candidate.cells.iter());

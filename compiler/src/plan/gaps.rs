@@ -11,7 +11,7 @@ use tlbc_runtime::request::{Reach, Space};
 
 use super::builder::Unwritten;
 use super::candidates::{Candidate, How};
-use super::choose::{Chooser, uncovered};
+use super::choose::{Chooser, uncovered, uncovered_any};
 use super::context::PlanContext;
 use super::demand::{Demand, DemandExtent, LEAF_AND_WALK, negative_too};
 use super::ir::Node;
@@ -84,7 +84,7 @@ fn gap_at(
 ) -> Diagnostic {
     let model = context.model;
     let Some(cell) = cell else {
-        return nothing_drops_all(model, gap.config);
+        return nothing_drops_all(context, gap.config);
     };
     let space = model.space(gap.space);
     let (owner, request) = (owner(gap.space), request(gap.demand));
@@ -259,7 +259,8 @@ pub fn unwritten(model: &Model, gaps: &[(Unwritten, Config)]) -> Vec<Diagnostic>
 
 /// Reports that nothing invalidates entries of all tags: those that software before this kernel left, or those of
 /// the last generation of tags.
-fn nothing_drops_all(model: &Model, config: Config) -> Diagnostic {
+fn nothing_drops_all(context: &PlanContext<'_>, config: Config) -> Diagnostic {
+    let model = context.model;
     let unknown = &model.cpu_online.contents_unknown;
     let clean = unknown.as_ref().is_some_and(|at| !at.value.holds(config));
     let generations = model.tags.iter().find_map(|tag| {
@@ -282,7 +283,7 @@ fn nothing_drops_all(model: &Model, config: Config) -> Diagnostic {
             "describe an instruction that drops everything, of any tag, or write `from {instead};`"
         ));
     }
-    Diagnostic::new(
+    let diagnostic = Diagnostic::new(
         Code::E0501,
         unknown.as_ref().map_or(model.cpu_online.span, |at| at.span),
         format!(
@@ -290,9 +291,24 @@ fn nothing_drops_all(model: &Model, config: Config) -> Diagnostic {
             configuration(model, config)
         ),
     )
-    .label("so everything has to be invalidated")
-    .note("entries of every tag, and global ones, may be left by software that ran before")
-    .help("describe an instruction that drops everything, of any tag")
+    .label("so everything has to be invalidated");
+    // No lock is taken then.
+    let unlocked = PlanContext {
+        unlocked: true,
+        ..*context
+    };
+    let (left, nearest) = uncovered_any(&unlocked);
+    let nearest = nearest.and_then(|it| Some(&model.invalidates[it.how.primitive()?.invalidate]));
+    let diagnostic = match (left.iter().next(), nearest) {
+        (Some(cell), Some(nearest)) => diagnostic.because(
+            nearest.named.span,
+            format!("comes nearest, and leaves {}", held(model, cell)),
+        ),
+        _ => diagnostic,
+    };
+    diagnostic
+        .note("entries of every tag, and global ones, may be left by software that ran before")
+        .help("describe an instruction that drops everything, of any tag")
 }
 
 fn owner(space: Space) -> &'static str {
@@ -329,17 +345,32 @@ fn request(demand: Demand) -> &'static str {
     }
 }
 
-fn named(cell: Cell, owner: &str) -> String {
-    let kind = match cell.kind {
+fn kind(cell: Cell) -> &'static str {
+    match cell.kind {
         CachedKind::Leaf(_) => "leaf entries",
         CachedKind::Walk(_) => "walk entries",
         CachedKind::Negative(_) => "negative entries",
         CachedKind::Root => "root entries",
-    };
+    }
+}
+
+fn named(cell: Cell, owner: &str) -> String {
+    let kind = kind(cell);
     match cell.class {
         Class::This => format!("{kind} of the {owner}"),
         Class::Other => format!("{kind} of the {owner} under other tags"),
         Class::Global => format!("global {kind} of the {owner}"),
+    }
+}
+
+/// Names entries that a CPU may hold, of any space.
+fn held(model: &Model, cell: Cell) -> String {
+    let cache = &model.caches.all[usize::from(cell.cache)].named.name;
+    let kind = kind(cell);
+    match cell.class {
+        Class::This => format!("{kind} of `{cache}`"),
+        Class::Other => format!("{kind} of `{cache}` under other tags"),
+        Class::Global => format!("global {kind} of `{cache}`"),
     }
 }
 

@@ -17,7 +17,7 @@ use super::proof::{Proof, Row};
 use super::reading::{Later, Reading};
 use super::run::Execution;
 use super::steps::Step;
-use crate::model::{Event, Instr, Load, Model, Source};
+use crate::model::{Event, Instr, Model, Source};
 use crate::plan::Plans;
 use crate::plan::ir::{Node, Shape};
 
@@ -211,10 +211,7 @@ fn path(facts: &Reading<'_>, plans: &Plans, moment: Moment, machine: &Partial<'_
     if !all || is_torn(&path, event, moment) {
         failures.push(fail(Rule::Loads, None));
     }
-    failures.extend(disordered(&path).map(|load| Failure {
-        instruction: load.follows.map(|barrier| Instr::Barrier(barrier.value)),
-        ..fail(Rule::Ordered, None)
-    }));
+    failures.extend(disordered(&path, fail(Rule::Ordered, None)));
     let happens = moment == Moment::Online && flushes || has_loads(&steps);
     if happens && !is_resynced(&path, event) {
         failures.push(fail(Rule::Resync, None));
@@ -388,19 +385,25 @@ fn loads_all(path: &Path<'_>, mut wanted: Vec<(usize, usize)>) -> bool {
     loaded == wanted
 }
 
-/// Returns a load that does not come right after the barrier that it follows, or that the machine does not have.
-fn disordered<'m>(path: &Path<'m>) -> Option<&'m Load> {
+/// Returns the failure of the first load that the machine does not have, or that does not come right after the barrier that it
+/// follows: that is its instruction.
+fn disordered(path: &Path<'_>, failure: Failure) -> Option<Failure> {
     let mut steps = path.steps.iter().enumerate();
-    steps.find_map(|(at, step)| {
+    let missed = steps.find_map(|(at, step)| {
         let Step::Load { load, .. } = step else {
             return None;
         };
         let it = path.facts.load(*load);
         let before = at.checked_sub(1).map(|before| &path.steps[before]);
-        let is_after = it.follows.is_none_or(
-            |barrier| matches!(before, Some(Step::Barrier(of)) if *of == barrier.value),
-        );
-        (!is_after || !it.requires.holds(path.machine)).then_some(it)
+        let missed = it
+            .follows
+            .filter(|barrier| !matches!(before, Some(Step::Barrier(of)) if *of == barrier.value));
+        let exists = it.requires.holds(path.machine);
+        (missed.is_some() || !exists).then_some(missed)
+    })?;
+    Some(Failure {
+        instruction: missed.map(|barrier| Instr::Barrier(barrier.value)),
+        ..failure
     })
 }
 

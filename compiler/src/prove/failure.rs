@@ -146,9 +146,7 @@ impl Failure {
             Rule::Deferred => format!("the deferred flush leaves {entries}"),
             Rule::Loads => "the root of one space is loaded with the tag of another".to_owned(),
             Rule::Ordered => match self.instruction {
-                Some(_) => format!(
-                    "a load does not come right after {instruction}, or is not of this machine"
-                ),
+                Some(_) => format!("a load does not come right after {instruction}"),
                 None => "a load is issued that the machine does not have".to_owned(),
             },
             Rule::Shared => format!("the next space can use {entries} of the previous one"),
