@@ -92,3 +92,50 @@ impl fmt::Debug for Agents {
         f.debug_set().entries(self.iter().map(Self::name)).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+    use std::format;
+    use std::vec::Vec;
+
+    #[test]
+    fn a_set_is_its_classes() {
+        let sets = || (0..1 << Agents::CLASSES).map(Agents);
+        let classes = |set: Agents| set.iter().collect::<BTreeSet<usize>>();
+        for a in sets() {
+            let of_a = classes(a);
+            assert_eq!(a.0, of_a.iter().map(|class| 1 << class).sum());
+            assert_eq!(a.is_empty(), of_a.is_empty());
+            for b in sets() {
+                let of_b = classes(b);
+                assert_eq!(classes(a.union(b)), &of_a | &of_b);
+                assert_eq!(classes(a.and(b)), &of_a & &of_b);
+                assert_eq!(classes(a.without(b)), &of_a - &of_b);
+                assert_eq!(a.covers(b), of_b.is_subset(&of_a));
+            }
+        }
+    }
+
+    #[test]
+    fn each_class_has_a_name_and_a_place() {
+        let each = [
+            (Agents::SELF, "this CPU"),
+            (Agents::SIBLING, "CPUs that share its TLB"),
+            (Agents::ACTIVE, "active CPUs"),
+            (Agents::LAZY, "lazy CPUs"),
+            (Agents::INACTIVE, "inactive CPUs"),
+            (Agents::OUTSIDE, "CPUs outside the domain"),
+            (Agents::DEVICE, "devices"),
+        ];
+        for (set, name) in each {
+            assert_eq!(format!("{set:?}"), format!("{{{name:?}}}"));
+        }
+        let union = |sets: &[Agents]| sets.iter().fold(Agents::NONE, |all, set| all.union(*set));
+        let all: Vec<Agents> = each.map(|(set, _)| set).to_vec();
+        assert_eq!(Agents::CORE, union(&all[..2]));
+        assert_eq!(Agents::OTHERS, union(&all[2..5]));
+        assert_eq!(Agents::CPUS, union(&all[..5]));
+    }
+}

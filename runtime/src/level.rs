@@ -107,3 +107,39 @@ impl fmt::Debug for Levels {
         f.debug_set().entries(self.iter().map(|l| l.0)).finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::format;
+    use std::vec::Vec;
+
+    #[test]
+    fn a_set_is_its_levels() {
+        let sets = || (0..1 << LEVELS).map(Levels);
+        for a in sets() {
+            let members: Vec<Level> = Level::all().filter(|at| a.contains(*at)).collect();
+            assert_eq!(a.0.count_ones() as usize, members.len());
+            assert!(a.iter().eq(members.iter().copied()));
+            assert_eq!(Levels::of(&members), a);
+            assert_eq!(a.is_empty(), members.is_empty());
+            let numbers: Vec<usize> = members.iter().map(|at| at.index()).collect();
+            assert_eq!(
+                format!("{a:?}"),
+                format!("{numbers:?}").replace('[', "{").replace(']', "}")
+            );
+            for (b, at) in sets().flat_map(|b| Level::all().map(move |at| (b, at))) {
+                let (of_a, of_b) = (a.contains(at), b.contains(at));
+                assert_eq!(a.union(b).contains(at), of_a || of_b);
+                assert_eq!(a.and(b).contains(at), of_a && of_b);
+                assert_eq!(a.without(b).contains(at), of_a && !of_b);
+            }
+        }
+        assert!(Levels::ALL.iter().eq(Level::all()));
+        for (a, b) in Level::all().flat_map(|a| Level::all().map(move |b| (a, b))) {
+            assert_eq!(Levels::only(a).contains(b), a == b);
+            assert_eq!(Levels::above(a).contains(b), b > a);
+            assert_eq!(Levels::below(a).contains(b), b < a);
+        }
+    }
+}

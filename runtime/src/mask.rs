@@ -279,42 +279,4 @@ impl<const W: usize> SharedCpuMask for SharedCpuSet<W> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_set_holds_the_cpus_that_were_added() {
-        let mut set = CpuSet::<2>::NONE;
-        for cpu in [0, 63, 64, 127] {
-            set.insert(CpuId(cpu));
-        }
-        set.insert(CpuId(128)); // beyond the capacity
-        assert!(set.iter().map(|cpu| cpu.0).eq([0, 63, 64, 127]));
-        assert_eq!(set.count(), 4);
-        set.remove(CpuId(64));
-        assert!(!set.contains(CpuId(64)) && set.contains(CpuId(63)));
-        set.retain(|cpu| cpu.0 != 127);
-        assert!(set.iter().map(|cpu| cpu.0).eq([0, 63]));
-        let mut more = CpuSet::<2>::NONE;
-        more.insert(CpuId(100));
-        set.extend(&more);
-        assert!(set.iter().map(|cpu| cpu.0).eq([0, 63, 100]));
-        set.retain(|cpu| cpu.0 < 64);
-        let mut same = CpuSet::<2>::NONE;
-        same.insert(CpuId(0));
-        same.insert(CpuId(63));
-        assert!(set == same && !set.is_empty());
-        set.retain(|_| false);
-        assert!(set.is_empty() && set == CpuSet::NONE);
-        let shared = no_cpus::<SharedCpuSet<2>>();
-        shared.insert(CpuId(70), Barrier::Post);
-        assert!(shared.contains(CpuId(70), Barrier::Receive));
-        assert!(shared.iter(128, Barrier::Receive).eq([CpuId(70)]));
-        assert!(shared.iter(64, Barrier::Receive).next().is_none());
-        assert!(!shared.has_others(CpuId(70), 128, Barrier::Receive));
-        assert!(!shared.has_others(CpuId(6), 64, Barrier::Receive));
-        assert!(shared.has_others(CpuId(6), 128, Barrier::Receive));
-        shared.remove(CpuId(70), Barrier::Acknowledge);
-        assert!(shared.iter(128, Barrier::Receive).next().is_none());
-    }
-}
+mod tests;

@@ -87,3 +87,49 @@ impl<F: Flags, M: Configuration<F>> Configuration<F> for OfSpace<M> {
         F::from_bits(self.machine.flags().bits() | self.flags.and(F::OF_SPACE).0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Flags of which the low two bits are features, and the third and fourth errata. The second feature is one of spaces.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    struct Word(u32);
+
+    impl Flags for Word {
+        const FEATURES: u32 = 0b0011;
+        const OF_SPACE: SpaceFlags = SpaceFlags(0b0010);
+
+        fn bits(self) -> u32 {
+            self.0
+        }
+
+        fn from_bits(bits: u32) -> Self {
+            Self(bits & 0b1111)
+        }
+    }
+
+    #[test]
+    fn two_cpus_have_the_features_of_both_and_the_errata_of_either() {
+        for (a, b) in (0..16).flat_map(|a| (0..16).map(move |b| (a, b))) {
+            let least = a & b & 0b0011 | (a | b) & 0b1100;
+            assert_eq!(Word(a).least(Word(b)), Word(least));
+            assert_eq!(Word(a).with_if(Word(b), true), Word(a | b));
+            assert_eq!(Word(a).with_if(Word(b), false), Word(a));
+        }
+    }
+
+    #[test]
+    fn a_space_has_its_own_flags_and_those_of_the_machine() {
+        for (machine, flags) in (0..16).flat_map(|a| (0..16).map(move |b| (Word(a), b))) {
+            let flags = SpaceFlags(flags);
+            assert_eq!(machine.space_flags(), SpaceFlags(machine.0 & 0b0010));
+            let of_space: Word = OfSpace { machine, flags }.flags();
+            assert_eq!(of_space, Word(machine.0 | flags.0 & 0b0010));
+        }
+        assert_eq!(
+            Configuration::<Word>::flags(Constant::<0b11_0101>),
+            Word(0b0101)
+        );
+    }
+}

@@ -201,3 +201,45 @@ pub struct Finished {
     /// The flushes that are deferred.
     pub deferred: Deferred,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Words of two bits each, which may have bits in common.
+    const WORDS: [u8; 3] = [0b011, 0b110, 0b101];
+
+    #[test]
+    fn what_two_parts_leave_is_what_either_leaves() {
+        let steps = |bits| FinishSteps(bits);
+        let each = [
+            Deferred::OTHERS_UNTIL_LOAD,
+            Deferred::VIEW_UNTIL_RETURN,
+            Deferred::TAG_UNTIL_RENEWAL,
+        ];
+        for (a, b) in WORDS.into_iter().flat_map(|a| WORDS.map(|b| (a, b))) {
+            assert_eq!(steps(a) | steps(b), steps(a | b));
+            for step in 0..3 {
+                let is_set = (a | b) & 1 << step != 0;
+                assert_eq!((steps(a) | steps(b)).requires(steps(1 << step)), is_set);
+            }
+            let targets = IpiTargets::of(Agents(a));
+            assert_eq!(targets.and_sets(a).and_sets(b).sets, a | b);
+            let deferred = |bits: u8| {
+                let set = (0..3).filter(|nth| bits & 1 << nth != 0);
+                set.fold(Deferred::NOTHING, |all, nth| all.and(each[nth]))
+            };
+            assert_eq!(deferred(a) | deferred(b), deferred(a | b));
+            let outcome = |bits, exceeded_ceiling| Outcome {
+                deferred: deferred(bits),
+                steps: steps(bits),
+                exceeded_ceiling,
+            };
+            for (over, also_over) in [(false, false), (false, true), (true, false), (true, true)] {
+                let mut all = outcome(a, over);
+                all |= outcome(b, also_over);
+                assert_eq!(all, outcome(a | b, over || also_over));
+            }
+        }
+    }
+}
