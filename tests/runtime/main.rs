@@ -9,6 +9,7 @@ mod ipis;
 mod leaks;
 mod levels;
 mod locks;
+mod many_cpus;
 mod negative_entries;
 mod page_path;
 mod policies;

@@ -128,7 +128,8 @@ impl<B: HostBackend> Platform for Hosted<B> {
         let reach = self.calls_reach.load(SeqCst);
         Record(move |op| {
             context::require_cpu(cpu.0, Rule::SinkOfThisCpu);
-            let not_reached = cpus.iter().filter(|cpu| reach & 1 << cpu.0 == 0);
+            let bit = |cpu: CpuId| 1u64.checked_shl(cpu.0).unwrap_or(0);
+            let not_reached = cpus.iter().filter(|cpu| reach & bit(*cpu) == 0);
             not_reached.for_each(|cpu| missed.insert(cpu));
             let called = cpus.iter().map(|cpu| cpu.0).collect();
             self.happened(Event::Called(cpu.0, called, op));
