@@ -22,7 +22,9 @@ fn flushed<B: Named>(case: &Case<B>, other: u32) -> Vec<String> {
     (0..2).for_each(|index| pages.map(index, 7 + index as u64, 0));
     upper.link(0, 1);
     of_kernel.map(0, 9, 0);
-    [other, 0].map(|cpu| cpus.run(cpu, &process));
+    for cpu in [other, 0] {
+        cpus.run(cpu, &process);
+    }
     cpus.forget();
     cpus.unmap(0, &process, &pages, 0);
     cpus.on(0, |mmu| {
@@ -38,7 +40,9 @@ fn flushed<B: Named>(case: &Case<B>, other: u32) -> Vec<String> {
         });
     });
     cpus.unlink(0, &process, &upper, 0);
-    [other, 0].map(|cpu| cpus.kernel_thread(cpu));
+    for cpu in [other, 0] {
+        cpus.kernel_thread(cpu);
+    }
     cpus.teardown(0, &process);
     let lines = cpus.lines();
     let names = |line: &String| line.replace(&format!("cpu {other}"), "the other CPU");

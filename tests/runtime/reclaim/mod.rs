@@ -1,5 +1,6 @@
 //! Batched unmaps: pages that are unmapped one by one and waited for together.
 
+mod alone;
 mod pending;
 
 use std::sync::atomic::Ordering::SeqCst;
@@ -190,50 +191,6 @@ fn one_wait_serves_all<B: Backend + Send + Sync + 'static>(backend: B, new: NewS
 
 mod one_wait {
     tlbc_tests::tests_on_every_machine!(super::one_wait_serves_all);
-}
-
-/// On a machine whose instructions reach every CPU, a space that only this CPU has run is flushed here alone, page by page: a CPU
-/// that attaches the space before the wait has seen the entries that were unmapped before, and is reached for those after.
-#[test]
-fn a_page_is_flushed_here_alone_as_long_as_no_other_cpu_has_run_the_space() {
-    use tlbc_backends::arm64::{Config, Tlb};
-    let config = Config::NONE;
-    let mmu = machine(Tlb { config }, 2);
-    let space = Hosted::space(&mmu, NewSpace::default()).expect("a tag");
-    let table = Entries::new(mmu.platform().backend(), &space, Level(0), 0, PAGES);
-    (0..PAGES).for_each(|index| table.map(index, index as u64, 0));
-    let attach = |cpu| {
-        let _ = Hosted::on(&mmu, cpu, || {
-            Hosted::switch(&mmu, Current::Kernel, Some(&space))
-        });
-    };
-    attach(0);
-    mmu.platform().events();
-    Hosted::on(&mmu, 0, || {
-        mmu.reclaim(|batch| {
-            let mut reach_of = |index| {
-                let leaf = table.leaf(index).expect("it is mapped");
-                let unmapped = batch.unmap(&space, leaf).expect("an entry of this space");
-                let events = mmu.platform().events();
-                let flush = events.iter().find_map(|event| match event {
-                    Event::Issued(0, Seen::Started(flush)) => Some(flush.reach),
-                    _ => None,
-                });
-                (unmapped.expect("it kept a page"), flush.expect("a flush"))
-            };
-            let (first, reach) = reach_of(0);
-            assert_eq!(reach, Reach::Here);
-            attach(1);
-            let (second, reach) = reach_of(1);
-            assert_eq!(reach, Reach::Wide);
-            let waited = batch.wait();
-            assert_eq!(mmu.platform().backend().flushes(), (2, 2));
-            assert_eq!(
-                [first, second].map(|token| redeemed(&waited, token)),
-                [0, 1]
-            );
-        });
-    });
 }
 
 /// Pages that the caller does not wait for are waited for at the end, but no wait redeems them.
