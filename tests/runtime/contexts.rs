@@ -145,7 +145,8 @@ fn a_flush_has_interrupts_off_if_the_facts_require_it() {
 
 #[test]
 fn flushes_are_one_at_a_time_if_the_facts_require_it() {
-    let one = overridden::Overridden::<_, false, true>(x86(Config::PGE.with(Config::PCID)));
+    let one =
+        overridden::Overridden::<_, { overridden::ONE }>::new(x86(Config::PGE.with(Config::PCID)));
     let mmu = Hosted::machine(one, 2);
     let started = |cpu| {
         let everything = Request {

@@ -101,7 +101,8 @@ fn every_lock_is_recorded() {
         .expect("loaded nowhere");
     assert_eq!(taken(), 1);
 
-    let one = overridden::Overridden::<_, false, true>(x86(Config::PGE.with(Config::PCID)));
+    let one =
+        overridden::Overridden::<_, { overridden::ONE }>::new(x86(Config::PGE.with(Config::PCID)));
     let mut cpus = Scheduler::new(one, 2);
     let mut taken = locks(&mut cpus);
     cpus.on(0, |mmu| mmu.flush_everything(mmu.kernel()));

@@ -6,29 +6,53 @@ use tlbc_runtime::pte::{Change, ChangeFacts, Changed, Owner, Slot};
 use tlbc_runtime::request::{LevelTable, Reach, Request, Space};
 use tlbc_runtime::{Backend, Ceiling, Facts, Issue, SpaceFlags, TableFree, Tags};
 
-/// A backend with facts of its policy overridden.
-pub struct Overridden<B, const DIRECTLY: bool, const ONE: bool>(pub B);
+/// Tables are freed directly after the flush.
+pub const DIRECTLY: u8 = 1;
+/// One flush is permitted at a time.
+pub const ONE: u8 = 1 << 1;
+/// Flushes have interrupts off.
+pub const OFF: u8 = 1 << 2;
 
-impl<B: Backend, const DIRECTLY: bool, const ONE: bool> Backend for Overridden<B, DIRECTLY, ONE> {
+/// A backend with facts of its policy overridden: those that `POLICY` has.
+pub struct Overridden<B, const POLICY: u8> {
+    inner: B,
+    sets: u8,
+}
+
+impl<B, const POLICY: u8> Overridden<B, POLICY> {
+    /// Overrides facts of a backend.
+    pub fn new(inner: B) -> Self {
+        Self { inner, sets: 0 }
+    }
+
+    /// Makes each flush interrupt CPUs of these erratum sets as well.
+    #[must_use]
+    pub fn with_sets(self, sets: u8) -> Self {
+        Self { sets, ..self }
+    }
+}
+
+impl<B: Backend, const POLICY: u8> Backend for Overridden<B, POLICY> {
     type Op = B::Op;
     const FACTS: Facts = Facts {
-        table_free: if DIRECTLY {
+        table_free: if POLICY & DIRECTLY != 0 {
             TableFree::AfterFlush
         } else {
             B::FACTS.table_free
         },
-        one_at_a_time: ONE || B::FACTS.one_at_a_time,
+        one_at_a_time: POLICY & ONE != 0 || B::FACTS.one_at_a_time,
+        interrupts_off: POLICY & OFF != 0 || B::FACTS.interrupts_off,
         ..B::FACTS
     };
     const SENDER_ONLY: SpaceFlags = B::SENDER_ONLY;
     fn levels(&self) -> &'static LevelTable {
-        self.0.levels()
+        self.inner.levels()
     }
     fn ceiling(&self, space: Space, reach: Reach) -> Ceiling {
-        self.0.ceiling(space, reach)
+        self.inner.ceiling(space, reach)
     }
     fn change_facts(&self, flags: SpaceFlags) -> ChangeFacts {
-        self.0.change_facts(flags)
+        self.inner.change_facts(flags)
     }
     fn change(
         &self,
@@ -37,44 +61,44 @@ impl<B: Backend, const DIRECTLY: bool, const ONE: bool> Backend for Overridden<B
         change: &Change,
         owner: &Owner,
     ) -> Changed {
-        self.0.change(cpu, slot, change, owner)
+        self.inner.change(cpu, slot, change, owner)
     }
     fn publish(&self, cpu: &mut impl Issue<B::Op>, space: Space) {
-        self.0.publish(cpu, space);
+        self.inner.publish(cpu, space);
     }
     fn tags(&self) -> Tags {
-        self.0.tags()
+        self.inner.tags()
     }
     fn sends_ipis(&self) -> bool {
-        self.0.sends_ipis()
+        self.inner.sends_ipis()
     }
 
     fn ipi_targets(&self, request: &Request<'_>) -> IpiTargets {
-        self.0.ipi_targets(request)
+        self.inner.ipi_targets(request).and_sets(self.sets)
     }
 
     fn start(&self, cpu: &mut impl Issue<B::Op>, request: &Request<'_>) -> Started {
-        self.0.start(cpu, request)
+        self.inner.start(cpu, request)
     }
     fn finish(&self, cpu: &mut impl Issue<B::Op>, started: Started) -> Finished {
-        self.0.finish(cpu, started)
+        self.inner.finish(cpu, started)
     }
     fn handle(&self, cpu: &mut impl Issue<B::Op>, request: &Request<'_>) -> Deferred {
-        self.0.handle(cpu, request)
+        self.inner.handle(cpu, request)
     }
     fn switch(&self, cpu: &mut impl Issue<B::Op>, to: &Root, pending: Pending) -> Deferred {
-        self.0.switch(cpu, to, pending)
+        self.inner.switch(cpu, to, pending)
     }
     fn load_tag(&self, cpu: &mut impl Issue<B::Op>, to: &Root, pending: Pending) -> Deferred {
-        self.0.load_tag(cpu, to, pending)
+        self.inner.load_tag(cpu, to, pending)
     }
     fn return_to_user(&self, cpu: &mut impl Issue<B::Op>, to: &Root, deferred: bool) {
-        self.0.return_to_user(cpu, to, deferred);
+        self.inner.return_to_user(cpu, to, deferred);
     }
     fn enter_from_user(&self, cpu: &mut impl Issue<B::Op>, to: &Root) {
-        self.0.enter_from_user(cpu, to);
+        self.inner.enter_from_user(cpu, to);
     }
     fn cpu_online(&self, cpu: &mut impl Issue<B::Op>) -> Deferred {
-        self.0.cpu_online(cpu)
+        self.inner.cpu_online(cpu)
     }
 }

@@ -10,7 +10,7 @@ use tlbc_tests::hosted::{Event, HostBackend, Hosted};
 use tlbc_tests::tables::Entries;
 
 use crate::policies::{PMD, PTE, VA, arm64, machine, power, ptes, s390, x86};
-use tlbc_tests::overridden::Overridden;
+use tlbc_tests::overridden::{ONE, Overridden};
 
 /// Leaves of two sizes in one gather: each is flushed with its level, in one flush.
 #[test]
@@ -150,7 +150,7 @@ fn a_batched_unmap_reaches_every_agent() {
 #[test]
 fn one_flush_at_a_time() {
     const ROUNDS: usize = 500;
-    let one = Overridden::<_, false, true>(x86(&[]));
+    let one = Overridden::<_, ONE>::new(x86(&[]));
     let (mmu, space, _current) = machine(one);
     let begin = Barrier::new(2);
     let done = AtomicUsize::new(0);

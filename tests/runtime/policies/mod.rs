@@ -2,6 +2,7 @@
 //! none does.
 
 mod changes;
+mod contexts;
 mod flushes;
 mod tables;
 

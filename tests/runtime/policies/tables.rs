@@ -8,7 +8,7 @@ use tlbc_tests::hosted::{Event, HostBackend, Hosted};
 use tlbc_tests::tables::Entries;
 
 use crate::policies::{PMD, VA, arm64, machine, power, ptes, s390, x86};
-use tlbc_tests::overridden::Overridden;
+use tlbc_tests::overridden::{DIRECTLY, Overridden};
 
 /// Unmaps four pages and unlinks their table. Returns what happened to the table, and what was issued before its
 /// release.
@@ -69,7 +69,7 @@ fn tables_wait_for_walkers_in_batches_by_interrupts_or_not_at_all() {
             assert!(all < position(&events, &Event::Freed(7)).unwrap());
         }
         // Every flush interrupts every CPU: there is nothing left to wait for.
-        let directly = Overridden::<B, true, false>(backend());
+        let directly = Overridden::<B, DIRECTLY>::new(backend());
         let events = table_is_released(directly, usize::MAX, false);
         released_last(&events, &Event::Freed(7));
         assert_eq!(position(&events, &Event::Interrupted(vec![1, 2])), None);
