@@ -126,3 +126,82 @@ impl Extent {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec::Vec;
+
+    /// Returns the first and the last address of an extent that is not empty.
+    fn bounds(extent: Extent) -> Option<(u128, u128)> {
+        let bounds = (u128::from(extent.start), u128::from(extent.last()));
+        (!extent.is_empty()).then_some(bounds)
+    }
+
+    /// Returns extents between addresses that are neighbours, or at either end of the address space.
+    fn extents() -> Vec<Extent> {
+        let ends = [0, 1, 2, 0xfff, 0x1000, 0x2fff, u64::MAX - 1, u64::MAX];
+        let pairs = ends.iter().flat_map(|a| ends.map(|b| (*a, b)));
+        let counted = pairs.filter(|(a, b)| a <= b && b - a != u64::MAX);
+        let all = counted.map(|(a, b)| Extent::new(a, b - a + 1));
+        all.chain([Extent::EMPTY, Extent::new(0x1000, 0), Extent::EVERYTHING])
+            .collect()
+    }
+
+    #[test]
+    fn an_extent_is_a_set_of_addresses() {
+        for (a, b) in extents()
+            .into_iter()
+            .flat_map(|a| extents().into_iter().map(move |b| (a, b)))
+        {
+            let (of_a, of_b) = (bounds(a), bounds(b));
+            let contains = of_b.is_none_or(|b| of_a.is_some_and(|a| a.0 <= b.0 && b.1 <= a.1));
+            assert_eq!(a.contains(b), contains, "{a:x?} {b:x?}");
+            let (Some((first, last)), Some((start, end))) = (of_a, of_b) else {
+                assert!(!a.overlaps(b) && a.adjoins(b));
+                assert_eq!(bounds(a.hull(b)), of_a.or(of_b));
+                continue;
+            };
+            assert_eq!(
+                a.overlaps(b),
+                first <= end && start <= last,
+                "{a:x?} {b:x?}"
+            );
+            assert_eq!(
+                a.adjoins(b),
+                first <= end + 1 && start <= last + 1,
+                "{a:x?} {b:x?}"
+            );
+            let (low, bytes) = (first.min(start), last.max(end) - first.min(start) + 1);
+            let hull = (u128::from(a.hull(b).start), u128::from(a.hull(b).bytes));
+            assert_eq!(
+                hull,
+                (low, bytes.min(u128::from(u64::MAX))),
+                "{a:x?} {b:x?}"
+            );
+        }
+    }
+
+    #[test]
+    fn entries_are_those_that_an_extent_touches() {
+        for (extent, shift) in extents()
+            .into_iter()
+            .flat_map(|extent| [1, 12, 21].map(|shift| (extent, shift)))
+        {
+            let Some((first, last)) = bounds(extent) else {
+                assert_eq!((extent.rounded(shift), extent.entries(shift)), (extent, 0));
+                continue;
+            };
+            let entries = (last >> shift) - (first >> shift) + 1;
+            assert_eq!(u128::from(extent.entries(shift)), entries);
+            let rounded = extent.rounded(shift);
+            let start = u128::from(rounded.start);
+            assert_eq!(
+                (start, u128::from(rounded.entries(shift))),
+                (first >> shift << shift, entries)
+            );
+            // The last of all addresses is not counted.
+            assert!(rounded.contains(extent) || rounded == Extent::EVERYTHING);
+        }
+    }
+}

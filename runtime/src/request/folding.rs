@@ -162,3 +162,6 @@ pub trait Passes {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

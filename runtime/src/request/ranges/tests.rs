@@ -146,3 +146,72 @@ fn a_run_ends_at_the_last_address() {
         assert_eq!(extent.rounded(21).entries(21), 1 << 43);
     }
 }
+
+/// What was changed in an extent: leaf entries of the level, or anything else.
+#[test]
+fn what_was_changed_at_an_address_is_found() {
+    let places = [0x1000, 0x2000, 0x5000, 0x20_0000, 0x20_1000];
+    let extents = places.map(|start| Extent::new(start, 0x1000));
+    let of = |change: fn(&mut Ranges, Level, Extent), level, extent| {
+        let mut ranges = run(&[(PAGE, 0x2000, 0x1000)]);
+        change(&mut ranges, level, extent);
+        ranges
+    };
+    let no_more: fn(&mut Ranges, Level, Extent) = |_, _, _| ();
+    for (level, changed) in [PAGE, LARGE]
+        .into_iter()
+        .flat_map(|level| extents.map(|at| (level, at)))
+    {
+        for (change, walks) in [
+            (no_more, None),
+            (Ranges::leaf, Some(false)),
+            (Ranges::walk, Some(true)),
+        ] {
+            let ranges = of(change, level, changed);
+            for (asked, at) in [PAGE, LARGE]
+                .into_iter()
+                .flat_map(|level| extents.map(|at| (level, at)))
+            {
+                // Leaf entries of one level are kept as one extent.
+                let first = Extent::new(0x2000, 0x1000);
+                let same = walks == Some(false) && level == PAGE;
+                let pages = if same { first.hull(changed) } else { first };
+                let more = walks.is_some() && !same && changed.overlaps(at);
+                let leaf = |of: Level| {
+                    of == PAGE && pages.overlaps(at) || of == level && walks == Some(false) && more
+                };
+                let other = if asked == PAGE {
+                    leaf(LARGE)
+                } else {
+                    leaf(PAGE)
+                };
+                let expected = Touched {
+                    leaf: leaf(asked),
+                    other: other || walks == Some(true) && more,
+                };
+                assert_eq!(
+                    ranges.touched(asked, at),
+                    expected,
+                    "{ranges:x?} {asked:?} {at:x?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn an_entry_is_aligned_and_whole() {
+    for shift in [12, 21] {
+        let bytes = 1u64 << shift;
+        let last = 0u64.wrapping_sub(bytes);
+        for start in [0, bytes, 6 * bytes, last] {
+            assert!(is_entry(shift, start, start + (bytes - 1)));
+            assert!(!is_entry(shift, start, start));
+            assert!(!is_entry(shift, start, start + (bytes - 2)));
+            assert!(!is_entry(shift, start + 1, start + (bytes - 1)));
+        }
+        assert!(!is_entry(shift, bytes, 3 * bytes - 1));
+        assert!(!is_entry(shift, bytes / 2, bytes - 1));
+    }
+    assert!(!is_entry(0, 0, 0));
+}
