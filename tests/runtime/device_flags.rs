@@ -53,6 +53,24 @@ fn a_flag_is_set_while_a_device_needs_it() {
     assert!(!reaches_coprocessors(&cpus, &process), "none is left");
 }
 
+/// Devices may need several flags, and different ones.
+#[test]
+fn the_flags_of_a_space_are_those_of_its_devices() {
+    let (cpus, process) = machine(NewSpace::default());
+    let needs = [0b0011, 0b0110, 1 << 31, 0].map(SpaceFlags);
+    let union = |flags: &[SpaceFlags]| flags.iter().fold(0, |all, flags| all | flags.0);
+    let mut attached = Vec::new();
+    for (nth, wants) in needs.into_iter().enumerate() {
+        attached.extend(cpus.on(0, |mmu| mmu.attach_device(&process, wants)));
+        assert_eq!(process.flags(), SpaceFlags(union(&needs[..=nth])));
+    }
+    for (nth, device) in attached.into_iter().enumerate() {
+        let detached = cpus.on(0, |mmu| mmu.detach_device(&process, device));
+        detached.expect("its space");
+        assert_eq!(process.flags(), SpaceFlags(union(&needs[nth + 1..])));
+    }
+}
+
 #[test]
 fn a_flag_of_the_space_itself_stays() {
     let (cpus, process) = machine(NewSpace {

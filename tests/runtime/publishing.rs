@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use tlbc_backends::{arm64, loongarch64, powerpc64, s390, x86_64};
 use tlbc_runtime::{Current, Gather, Level, NewSpace, SpaceFlags};
 use tlbc_tests::hosted::{Event, HostBackend, Hosted};
-use tlbc_tests::tables::Entries;
+use tlbc_tests::tables::{DIRTY, Entries, FILE, leaf_bits};
 
 /// Returns what publishing on CPU 1 of two issues, for the kernel and for a user space.
 fn published<B: HostBackend>(
@@ -56,6 +56,52 @@ fn new_entries_are_published_by_what_the_definition_says() {
         config: s390::Config::NONE,
     };
     assert_eq!(published(s390, s390::Op::name), [none, none]);
+}
+
+/// What has to be done with the lock of a section held is done there, and no more: reverse mappings of pages that wait for it are
+/// removed after the flush, and new entries of the kernel are published.
+#[test]
+fn nothing_else_is_done_before_a_lock_is_released() {
+    let mmu = Hosted::machine(
+        arm64::Tlb {
+            config: arm64::Config::ETS2,
+        },
+        1,
+    );
+    let table = Entries::new(mmu.platform().backend(), mmu.kernel(), Level(0), 0, 3);
+    for (flags, maps) in [
+        (0, false),
+        (0, true),
+        (FILE | DIRTY, false),
+        (FILE | DIRTY, true),
+    ] {
+        table.map(0, 7, flags);
+        table.set(1, 0);
+        mmu.platform().events();
+        let (locked, next) = Hosted::on(&mmu, 0, || {
+            mmu.gather(mmu.kernel(), |gather| {
+                gather.locked((), |section, ()| {
+                    let leaf = table.leaf(0).expect("a mapped page");
+                    section.unmap(leaf).expect("an entry of the kernel");
+                    if maps {
+                        let mapped = section.map(&table.at(1), leaf_bits(8, 0));
+                        mapped.expect("an invalid entry");
+                    }
+                });
+                let locked = mmu.platform().events();
+                gather.locked((), |_, ()| ());
+                (locked, mmu.platform().events())
+            })
+        });
+        let is_op = |event: &Event<arm64::Op>, name| matches!(event, Event::Issued(0, op) if op.name() == name);
+        let flushes = locked.iter().any(|event| is_op(event, "vaale1is"));
+        let removed = locked.contains(&Event::RmapRemoved(7));
+        let publishes = locked.last().is_some_and(|event| is_op(event, "isb"));
+        let case = format!("{flags} {maps}: {locked:?}");
+        assert_eq!((flushes, removed), (flags != 0, flags != 0), "{case}");
+        assert_eq!(publishes, maps, "{case}");
+        assert_eq!(next, [], "nothing is left");
+    }
 }
 
 /// A machine that walks tables, and caches no walk entries.

@@ -4,6 +4,7 @@ mod caught_panics;
 mod early_exits;
 mod errors;
 mod faults;
+mod marks;
 mod misuse;
 mod model;
 mod out_of_memory;
