@@ -169,6 +169,7 @@ mod tests {
         assert_eq!(check(0, 0x3000, 0), Err(Misuse::Empty));
         assert_eq!(check(0, 0x3800, 0x1000), Err(Misuse::Misaligned));
         assert_eq!(check(0, 0x3000, 0x800), Err(Misuse::Misaligned));
+        assert_eq!(check(0, 0x3000, 1), Err(Misuse::Misaligned));
         assert_eq!(check(3, 0x3000, 0x1000), Err(Misuse::Misaligned));
         assert_eq!(check(1, 0, 1 << 21), Err(Misuse::NoSuchLevel));
     }

@@ -10,6 +10,7 @@ mod leaks;
 mod levels;
 mod locks;
 mod many_cpus;
+mod messages;
 mod negative_entries;
 mod page_path;
 mod policies;

@@ -93,3 +93,46 @@ fn memory_bounds_the_tags() {
             .is_none_or(|v| v.last < v.first)
     );
 }
+
+/// Returns how many tags are free after a rollover.
+fn free_after_rollover(asids: &AsidAllocator, map: &AsidMap<'_>, cpus: &Several<1>) -> usize {
+    asids.roll_over(map, cpus);
+    std::iter::from_fn(|| asids.find(map)).count()
+}
+
+#[test]
+fn a_cpu_reserves_what_it_runs_and_what_it_is_leaving() {
+    let (asids, words) = (AsidAllocator::new(), [const { Word::new(0) }; 2]);
+    let all = &Several::<1>::new();
+    let cpu = &all.cpus[0];
+    let map = AsidMap::new(&tags(10), &words, 1);
+    for id in [2, 3] {
+        asids.renew(&map, cpu, &space(id), all);
+    }
+    assert_eq!(free_after_rollover(&asids, &map, all), 8);
+    AsidAllocator::left_tag(cpu);
+    assert_eq!(free_after_rollover(&asids, &map, all), 9);
+    // It goes offline.
+    AsidAllocator::forget(cpu);
+    assert_eq!(free_after_rollover(&asids, &map, all), 10);
+    asids.renew(&map, cpu, &space(4), all);
+    AsidAllocator::left_tag(cpu);
+    AsidAllocator::forget(cpu);
+    assert_eq!(free_after_rollover(&asids, &map, all), 10);
+}
+
+/// Values are assigned in turn: one that was given back is assigned again after all others.
+#[test]
+fn a_free_tag_is_found_after_the_last_one_that_was_found() {
+    let (asids, words) = (AsidAllocator::new(), [const { Word::new(0) }; 2]);
+    let map = AsidMap::new(&tags(5), &words, 1);
+    assert_eq!([(); 3].map(|()| asids.find(&map)), [1, 2, 3].map(Some));
+    AsidAllocator::give_back(&map, 2);
+    assert_eq!(
+        [(); 4].map(|()| asids.find(&map)),
+        [Some(4), Some(5), Some(2), None]
+    );
+    assert!(map.is_marked(2, false) && !map.is_marked(2, true));
+    AsidAllocator::give_back(&map, 2);
+    assert!(!map.is_marked(2, false) && map.is_marked(1, false));
+}

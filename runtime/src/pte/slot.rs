@@ -186,6 +186,16 @@ mod tests {
     }
 
     /// Entries that the machine has marked since they were read are left as they are.
+    /// A mark may be set again.
+    #[test]
+    fn marks_are_added_once() {
+        let was = Was { first: 1, any: 5 };
+        let [first, any] = [9, 0xd];
+        assert_eq!(was.with(8), Was { first, any });
+        assert_eq!(was.with(8).with(8), Was { first, any });
+        assert_eq!(was.with(4), Was { first: 5, any: 5 });
+    }
+
     #[test]
     fn a_mark_that_was_not_seen_is_kept() {
         on_both([1, 5, 1], |slot, _| {

@@ -1,5 +1,7 @@
 //! What each change requires.
 
+mod faults;
+
 use super::*;
 use crate::level::{Level, Levels};
 use crate::request::Space;

@@ -146,6 +146,41 @@ fn walk_entries_have_passes_of_their_own_where_leaf_and_walk_entries_take_two_in
     assert!(apart.leaves().all(|pass| !pass.walk));
 }
 
+/// An instruction for pages of a level invalidates walk entries above them, and not one that was at their own level.
+#[test]
+fn an_unlinked_entry_beside_large_pages_takes_a_pass() {
+    let mut ranges = Ranges::new();
+    ranges.leaf(Level(1), Extent::new(0x40_0000, 0x40_0000));
+    ranges.walk(Level(1), Extent::new(0x60_0000, 0x20_0000));
+    let passes = SortedPasses::new(&ranges, &PAIRED, folding(Walks::Named));
+    let walks = passes.walks().map(|pass| (pass.stride, pass.start));
+    assert!(walks.eq([(Level(1), 0x60_0000)]));
+    assert!(passes.leaves().all(|pass| !pass.walk));
+}
+
+/// Unless what is below is still valid, and is named by another pass.
+#[test]
+fn a_pass_over_leaf_entries_takes_the_walk_entries_above_it() {
+    let walks = |live: bool, both: bool| {
+        let mut ranges = Ranges::new();
+        ranges.leaf(Level(0), Extent::new(0, 0x4000));
+        if both {
+            ranges.leaf(Level(1), Extent::new(0x80_0000, 0x40_0000));
+        }
+        ranges.walk(Level(1), Extent::new(0, 0x20_0000));
+        if live {
+            ranges.subtree();
+        }
+        let passes = SortedPasses::new(&ranges, &PAIRED, folding(Walks::Named));
+        let joint = passes.leaves().filter(|pass| pass.walk).count();
+        (passes.walks().count(), joint, passes.walks_complete_first())
+    };
+    assert_eq!(walks(false, false), (0, 1, false));
+    assert_eq!(walks(false, true), (0, 1, false));
+    assert_eq!(walks(true, false), (0, 1, false));
+    assert_eq!(walks(true, true), (1, 0, true));
+}
+
 /// One instruction invalidates the walk entries of every level above its address.
 #[test]
 fn walk_entries_above_an_unlinked_entry_take_no_pass() {
@@ -200,6 +235,7 @@ fn new_entries_have_a_pass_at_every_level() {
             ..folding(Walks::Named)
         };
         let passes = SortedPasses::new(ranges, &PAIRED, folding);
+        assert!(passes.negative() && !passes.tables());
         let levels = passes.leaves().map(|pass| pass.stride);
         levels.fold(Levels::NONE, |all, level| all.union(Levels::only(level)))
     };
@@ -214,6 +250,17 @@ fn new_entries_have_a_pass_at_every_level() {
     }
     assert_eq!(passes(&page, false), Levels(7));
     assert_eq!(passes(&page, true), Levels::only(Level(0)));
+}
+
+#[test]
+fn a_level_that_maps_no_page_has_no_pass_over_leaf_entries() {
+    let mut ranges = Ranges::new();
+    for level in 0..4 {
+        ranges.leaf(Level(level), Extent::new(0, 0x4000_0000));
+    }
+    let passes = SortedPasses::new(&ranges, &PAIRED, folding(Walks::Named));
+    let levels = passes.leaves().map(|pass| pass.stride);
+    assert!(levels.eq([Level(0), Level(1)]) && !passes.negative());
 }
 
 #[test]
