@@ -1,11 +1,12 @@
 //! Space flags that devices need: they are set while any device needs them. A change of an entry reads them when no
 //! device can fill the old entry any more.
 
+use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex};
 
 use tlbc_backends::powerpc64::{Config, Tlb};
 use tlbc_runtime::{Attached, Flags, Level, NewSpace, SpaceFlags};
-use tlbc_tests::hosted::{Handle, Host};
+use tlbc_tests::hosted::{Handle, Host, Hosted};
 use tlbc_tests::machines::powerpc64;
 use tlbc_tests::moments::{self, Moment};
 use tlbc_tests::scheduler::Scheduler;
@@ -81,6 +82,24 @@ fn a_flag_of_the_space_itself_stays() {
     let detached = cpus.on(0, |mmu| mmu.detach_device(&process, device));
     detached.expect("its space");
     assert!(reaches_coprocessors(&cpus, &process));
+}
+
+/// The kernel's space has the flags of the kernel's root from when the first CPU is online.
+#[test]
+fn the_flags_of_the_kernels_root_stay() {
+    let mmu = Hosted::machine_offline(powerpc64(Config::GTSE), 1);
+    mmu.platform().kernel_flags.store(wants().0, SeqCst);
+    let kernel = mmu.kernel();
+    assert_eq!(kernel.flags(), SpaceFlags::NONE);
+    let _ = Hosted::cpu_online(&mmu, 0).expect("a usable machine");
+    assert_eq!(kernel.flags(), wants());
+    let more = SpaceFlags(wants().0 | 1 << 31);
+    Hosted::on(&mmu, 0, || {
+        let device = mmu.attach_device(kernel, more).expect("few devices");
+        assert_eq!(kernel.flags(), more);
+        mmu.detach_device(kernel, device).expect("its space");
+    });
+    assert_eq!(kernel.flags(), wants());
 }
 
 #[test]

@@ -8,7 +8,7 @@ use tlbc_runtime::pte::{Change, ChangeFacts, Changed, Owner, Slot, Was};
 use tlbc_runtime::request::{LevelTable, Reach, Request, Scope, Space};
 use tlbc_runtime::{
     Backend, Ceiling, Deferred, Facts, Finished, IpiTargets, Issue, Pending, Root, SpaceFlags,
-    Started, Tag, TagSource, Tags,
+    Started, Tag, TagSource, TagValues, Tags,
 };
 
 use crate::context::{self, Within};
@@ -150,14 +150,20 @@ impl<B: Backend> Backend for Checked<B> {
 
     fn tags(&self) -> Tags {
         let mut tags = self.inner.tags();
-        if let Some((values, source)) = &mut tags.global
-            && *source != TagSource::Root
-        {
+        let limit = |values: &mut TagValues| {
             let last = values
                 .first
                 .saturating_add(self.most_tags)
                 .saturating_sub(1);
             values.last = values.last.min(last);
+        };
+        if let Some((values, source)) = &mut tags.global
+            && *source != TagSource::Root
+        {
+            limit(values);
+        }
+        if let Some((values, _)) = &mut tags.per_cpu {
+            limit(values);
         }
         tags
     }

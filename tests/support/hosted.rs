@@ -8,7 +8,7 @@
 //! ([`Rule`](crate::rules::Rule)), and that every page, every table and all memory for batches has been returned when
 //! the machine is dropped.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering::SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering::SeqCst};
 use std::sync::{Arc, Mutex, OnceLock, TryLockError, Weak};
 
 use tlbc_runtime::sync::Word;
@@ -82,6 +82,8 @@ pub struct Hosted<B: HostBackend> {
     pub calls_reach: AtomicU64,
     /// The `empty` table of the kernel's root ([`Root::empty`](tlbc_runtime::Root::empty)).
     pub empty: AtomicU64,
+    /// The flags of the kernel's root.
+    pub kernel_flags: AtomicU32,
     /// Whether there are grace periods after which tables may be freed.
     pub grace_periods: AtomicBool,
     /// The number of further batches that the platform can allocate.
@@ -144,6 +146,7 @@ impl<B: HostBackend> Hosted<B> {
             loses: AtomicBool::new(false),
             calls_reach: AtomicU64::new(0),
             empty: AtomicU64::new(0xe000),
+            kernel_flags: AtomicU32::new(0),
             grace_periods: AtomicBool::new(true),
             drops_tables: AtomicBool::new(false),
             batches: AtomicUsize::new(usize::MAX),

@@ -165,7 +165,7 @@ impl<B: HostBackend> Platform for Hosted<B> {
                 global: true,
             },
             empty: self.empty.load(SeqCst),
-            flags: tlbc_runtime::SpaceFlags::NONE,
+            flags: tlbc_runtime::SpaceFlags(self.kernel_flags.load(SeqCst)),
         }
     }
 
