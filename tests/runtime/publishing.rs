@@ -195,6 +195,8 @@ fn a_table_that_is_given_away_without_a_flush_is_published_as_unlinked() {
             let is_published =
                 |event: &Event<_>| matches!(event, Event::Issued(0, loongarch64::Op::Publish));
             let published = events.iter().position(is_published);
+            let times = events.iter().filter(|event| is_published(event)).count();
+            assert_eq!(times, 1, "{of:?}: {events:?}");
             let given = events.iter().position(|event| *event == given);
             assert!(
                 published.is_some() && published < given,

@@ -34,3 +34,20 @@ impl Marks {
         self.0 == 0
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_are_a_set() {
+        let both = Marks::ACCESSED.union(Marks::DIRTY);
+        let all = [Marks::NONE, Marks::ACCESSED, Marks::DIRTY, both];
+        for (a, b) in all.into_iter().flat_map(|a| all.map(|b| (a, b))) {
+            assert_eq!(a.union(b), b.union(a));
+            assert_eq!(a.union(b).without(b), a.without(b));
+            assert_eq!(a.union(b).union(b), a.union(b));
+            assert_eq!(a.without(b).is_none(), a.union(b) == b);
+        }
+    }
+}

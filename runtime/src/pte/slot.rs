@@ -164,7 +164,24 @@ mod tests {
             let first = 0x1000 + 2 * size;
             assert_eq!(addresses, [first, first + size, first + 2 * size]);
             assert_eq!(slot.extent(12), Extent::new(0x2000, 0x3000));
+            assert!(slot.entries.len() == 3 && !slot.entries.is_empty());
         });
+    }
+
+    #[test]
+    fn no_entries_have_no_bits() {
+        let none: &[AtomicU32] = &[];
+        let slot = Slot {
+            entries: none.into(),
+            table: 0x1000,
+            index: 0,
+            va: 0,
+        };
+        assert!(slot.entries.is_empty() && slot.extent(12).is_empty());
+        assert_eq!(
+            (slot.first(), slot.was(), slot.exchange(1)),
+            (0, Was::default(), Was::default())
+        );
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! A separate view for user code: a flush that was deferred to the return to user code is completed there, once.
 
 use tlbc_backends::{arm64, powerpc64, s390, x86_64};
-use tlbc_runtime::Level;
 use tlbc_runtime::request::Extent;
+use tlbc_runtime::{Level, NewSpace};
 use tlbc_tests::hosted::Handle;
 use tlbc_tests::machines::{self, x86};
 use tlbc_tests::scheduler::Scheduler;
@@ -290,4 +290,14 @@ fn the_loads_of_an_entry_are_recorded_without_being_executed() {
     let process = cpus.process();
     cpus.run(0, &process);
     assert_eq!(cpus.loads_at_entry(0), []);
+}
+
+#[test]
+fn a_top_table_alone_is_that_of_both_views() {
+    let both = NewSpace {
+        table: 0x7000,
+        user_table: 0x7000,
+        ..NewSpace::default()
+    };
+    assert_eq!(NewSpace::from(0x7000), both);
 }

@@ -134,6 +134,7 @@ mod tests {
             let counts = (single.entries(), single.pages());
             assert_eq!(counts, (sorted.entries(), sorted.pages()));
             assert!(!sorted.tables() && !sorted.negative() && !sorted.walks_complete_first());
+            assert!(!single.tables() && !single.negative() && !single.walks_complete_first());
         }
     }
 
