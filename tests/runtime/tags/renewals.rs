@@ -109,3 +109,24 @@ fn a_lazy_cpu_takes_a_new_tag_later() {
     );
     assert_eq!(cpus.counted(), "full_deferred 1, completed 1");
 }
+
+/// The others of its spaces have lost their tags if none was left.
+#[test]
+fn a_lazy_cpu_may_find_no_tag_left() {
+    let mut cpus = Scheduler::new(machine(), 2);
+    let (process, other) = (cpus.process(), cpus.process());
+    cpus.run(0, &process);
+    cpus.run(1, &other);
+    cpus.run(1, &process);
+    for all in [false, true] {
+        cpus.kernel_thread(1);
+        let _ = flush(&mut cpus, 0, &process);
+        cpus.run(1, &process);
+        let is_all = |line: &String| line == "cpu 1: invtlb_nonglobal";
+        assert_eq!(cpus.lines().iter().any(is_all), all);
+    }
+    let tag = |cpus: &Scheduler<Tlb>| cpus.mmu.platform().loaded_tag(1).map(|tag| tag.value);
+    assert_eq!(tag(&cpus), Some(1), "which the other space had");
+    cpus.run(1, &other);
+    assert_eq!(tag(&cpus), Some(2));
+}
