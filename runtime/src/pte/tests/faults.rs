@@ -22,8 +22,8 @@ fn a_fault_flushes_its_entry_and_negative_entries_from_its_level_up() {
     };
     let entry = |level: u8| Extent::new(VA, 1).rounded(TABLE[level as usize].shift);
     let facts = |stricter, negative| ChangeFacts {
-        stricter,
         negative,
+        stricter,
         ..FACTS
     };
     let kept = Stricter::FaultsUntilDropped;
