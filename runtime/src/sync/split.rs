@@ -136,6 +136,7 @@ mod tests {
             fetch_add(3, ORDER),
             fetch_sub(5, ORDER),
             fetch_or(1 << 63 | 1, ORDER),
+            fetch_or(1 << 63 | 3, ORDER),
             fetch_and(!(1 << 33 | 2), ORDER),
             swap(CARRIES, ORDER),
             store(7 << 32, Ordering::Release),

@@ -1,10 +1,10 @@
-//! What is flushed for a fault that the tables do not justify.
+//! What is flushed for a fault that the tables do not justify. It may have used an entry of its own level, or a negative entry of
+//! any level from there up.
 
 use super::*;
 use crate::level::LEVELS;
 use crate::request::{Extent, LevelFacts, LevelTable, Ranges};
 
-/// The fault may have used an entry of its own level, or a negative entry of any level from there up.
 #[test]
 fn a_fault_flushes_its_entry_and_negative_entries_from_its_level_up() {
     const TABLE: LevelTable = {
