@@ -88,7 +88,7 @@ fn gap_at(
     };
     let space = model.space(gap.space);
     let (owner, request) = (owner(gap.space), request(gap.demand));
-    let what = named(cell, owner);
+    let what = named(cell, &format!("the {owner}"));
     let with = configuration(model, gap.config);
     let nearest = nearest.and_then(|candidate| match candidate.how {
         How::InvalidateOtherTags | How::DeferView | How::RenewTag => None,
@@ -208,7 +208,7 @@ fn only_writers(
         span,
         format!(
             "only `{name}`, which writes a table entry, drops {}{}",
-            named(cell, owner),
+            named(cell, &format!("the {owner}")),
             configuration(context.model, gap.config)
         ),
     )
@@ -267,31 +267,35 @@ fn nothing_drops_all(context: &PlanContext<'_>, config: Config) -> Diagnostic {
         let source = tag.source.filter(|_| tag.when.holds(config))?;
         tag.has_generations().then_some((source, tag.per_cpu.value))
     });
-    if let (true, Some((at, per_cpu))) = (clean, generations) {
-        let instead = if per_cpu { "slots" } else { "life" };
-        return Diagnostic::new(
+    let diagnostic = match generations {
+        Some((at, per_cpu)) if clean => {
+            let instead = if per_cpu { "slots" } else { "life" };
+            Diagnostic::new(
+                Code::E0501,
+                at.span,
+                format!(
+                    "nothing drops everything when tags are given out anew{}",
+                    configuration(model, config)
+                ),
+            )
+            .label("a tag may have meant another space before a rollover")
+            .note("entries of every tag of the last generation may be left")
+            .help(format!(
+                "describe an instruction that drops everything, of any tag, or write `from {instead};`"
+            ))
+        }
+        _ => Diagnostic::new(
             Code::E0501,
-            at.span,
+            unknown.as_ref().map_or(model.cpu_online.span, |at| at.span),
             format!(
-                "nothing drops everything when tags are given out anew{}",
+                "nothing drops everything that a CPU may hold when it comes up{}",
                 configuration(model, config)
             ),
         )
-        .label("a tag may have meant another space before a rollover")
-        .note("entries of every tag of the last generation may be left")
-        .help(format!(
-            "describe an instruction that drops everything, of any tag, or write `from {instead};`"
-        ));
-    }
-    let diagnostic = Diagnostic::new(
-        Code::E0501,
-        unknown.as_ref().map_or(model.cpu_online.span, |at| at.span),
-        format!(
-            "nothing drops everything that a CPU may hold when it comes up{}",
-            configuration(model, config)
-        ),
-    )
-    .label("so everything has to be invalidated");
+        .label("so everything has to be invalidated")
+        .note("entries of every tag, and global ones, may be left by software that ran before")
+        .help("describe an instruction that drops everything, of any tag"),
+    };
     // No lock is taken then.
     let unlocked = PlanContext {
         unlocked: true,
@@ -299,16 +303,15 @@ fn nothing_drops_all(context: &PlanContext<'_>, config: Config) -> Diagnostic {
     };
     let (left, nearest) = uncovered_any(&unlocked);
     let nearest = nearest.and_then(|it| Some(&model.invalidates[it.how.primitive()?.invalidate]));
-    let diagnostic = match (left.iter().next(), nearest) {
-        (Some(cell), Some(nearest)) => diagnostic.because(
-            nearest.named.span,
-            format!("comes nearest, and leaves {}", held(model, cell)),
-        ),
-        _ => diagnostic,
+    let (Some(cell), Some(nearest)) = (left.iter().next(), nearest) else {
+        return diagnostic;
     };
-    diagnostic
-        .note("entries of every tag, and global ones, may be left by software that ran before")
-        .help("describe an instruction that drops everything, of any tag")
+    let cache = &model.caches.all[usize::from(cell.cache)].named.name;
+    let what = named(cell, &format!("`{cache}`"));
+    diagnostic.because(
+        nearest.named.span,
+        format!("comes nearest, and leaves {what}"),
+    )
 }
 
 fn owner(space: Space) -> &'static str {
@@ -345,32 +348,18 @@ fn request(demand: Demand) -> &'static str {
     }
 }
 
-fn kind(cell: Cell) -> &'static str {
-    match cell.kind {
+/// Names the entries of a cell: those of a space, or of a cache.
+fn named(cell: Cell, of: &str) -> String {
+    let kind = match cell.kind {
         CachedKind::Leaf(_) => "leaf entries",
         CachedKind::Walk(_) => "walk entries",
         CachedKind::Negative(_) => "negative entries",
         CachedKind::Root => "root entries",
-    }
-}
-
-fn named(cell: Cell, owner: &str) -> String {
-    let kind = kind(cell);
+    };
     match cell.class {
-        Class::This => format!("{kind} of the {owner}"),
-        Class::Other => format!("{kind} of the {owner} under other tags"),
-        Class::Global => format!("global {kind} of the {owner}"),
-    }
-}
-
-/// Names entries that a CPU may hold, of any space.
-fn held(model: &Model, cell: Cell) -> String {
-    let cache = &model.caches.all[usize::from(cell.cache)].named.name;
-    let kind = kind(cell);
-    match cell.class {
-        Class::This => format!("{kind} of `{cache}`"),
-        Class::Other => format!("{kind} of `{cache}` under other tags"),
-        Class::Global => format!("global {kind} of `{cache}`"),
+        Class::This => format!("{kind} of {of}"),
+        Class::Other => format!("{kind} of {of} under other tags"),
+        Class::Global => format!("global {kind} of {of}"),
     }
 }
 
