@@ -25,6 +25,7 @@ mod platform;
 mod process;
 mod program;
 mod pte;
+mod random;
 mod reclaim;
 mod report;
 mod scenario;

@@ -9,6 +9,7 @@ use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tlbc_runtime::CpuId;
 
 use crate::boot;
+use crate::random::Random;
 
 static IN_TURNS: AtomicBool = AtomicBool::new(false);
 
@@ -28,15 +29,13 @@ pub fn hand_over() {
 
 /// Hands over once in four calls, at random.
 pub fn sometimes_hand_over(cpu: CpuId) {
-    /// What chooses the calls, for each CPU.
-    static RANDOM: [AtomicU64; boot::CPUS] = [const { AtomicU64::new(0) }; boot::CPUS];
-    let random = &RANDOM[cpu.index()];
-    let now = random
-        .load(Ordering::Relaxed)
-        .wrapping_mul(6_364_136_223_846_793_005)
-        .wrapping_add(1_442_695_040_888_963_407);
-    random.store(now, Ordering::Relaxed);
-    if now >> 62 == 0 {
+    /// The random numbers of each CPU, which alone uses them.
+    static RANDOM: [AtomicU64; boot::CPUS] = [const { AtomicU64::new(1) }; boot::CPUS];
+    let its = &RANDOM[cpu.index()];
+    let mut random = Random(its.load(Ordering::Relaxed));
+    let hands_over = random.below(4) == 0;
+    its.store(random.0, Ordering::Relaxed);
+    if hands_over {
         hand_over();
     }
 }

@@ -1,6 +1,6 @@
 //! Large pages are unmapped, split, shared and made of small ones while programs on all CPUs load and store.
 
-use super::{READ_WRITE, Random, process, thread};
+use super::{READ_WRITE, process, thread};
 use crate::console::say;
 use crate::exit::exit;
 use crate::fork::fork;
@@ -9,6 +9,7 @@ use crate::large::{self, collapse};
 use crate::munmap::{discard, mmap, munmap};
 use crate::process::{Area, Contents, Error, Process, reap};
 use crate::program::access;
+use crate::random::Random;
 use crate::sched::{self, Job};
 use crate::user::Cpu;
 use crate::{boot, report};

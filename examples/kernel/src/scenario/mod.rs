@@ -94,18 +94,6 @@ fn thread(cpu: usize, program: Program, arguments: [u64; 4]) -> UserState {
     UserState::new(PROGRAMS + offset, stack, arguments)
 }
 
-/// Random numbers for the one that directs.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 20) % end
-    }
-}
-
 /// Returns the arguments of [`program::access`] for a CPU.
 fn accesses(cpu: usize, count: u64) -> [u64; 4] {
     [WINDOW, PAGES, 0x9e37_79b9 + cpu as u64, count]

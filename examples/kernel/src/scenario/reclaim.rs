@@ -1,10 +1,11 @@
 //! Pages of two processes are reclaimed, with one wait for both, while their programs load and store.
 
-use super::{PAGES, Random, WINDOW, accesses, process, thread};
+use super::{PAGES, WINDOW, accesses, process, thread};
 use crate::exit::exit;
 use crate::frames::FRAME;
 use crate::process::{Contents, Error};
 use crate::program::access;
+use crate::random::Random;
 use crate::reclaim::{MOST, reclaim};
 use crate::sched::{self, Job};
 use crate::user::Cpu;

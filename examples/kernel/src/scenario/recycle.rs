@@ -1,10 +1,11 @@
 //! Three CPUs access the pages of a process without pause, and a fourth one, which also does, takes pages away. A frame that
 //! comes out is filled with poison at once and is the next one to be mapped, at another address.
 
-use super::{PAGES, READ_WRITE, Random, WINDOW, accesses, process, thread};
+use super::{PAGES, READ_WRITE, WINDOW, accesses, process, thread};
 use crate::frames::FRAME;
 use crate::process::{Area, Contents, Error};
 use crate::program::access;
+use crate::random::Random;
 use crate::sched::{self, Job};
 use crate::user::Cpu;
 use crate::{boot, exit, munmap, report};
