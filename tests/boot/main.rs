@@ -22,7 +22,7 @@ struct Run {
     output: String,
 }
 
-/// The kernel's CPUs run in turns, on one CPU of this machine. What the order of memory hides is not seen then.
+/// The kernel's CPUs run in turns, on one CPU of this machine. No access is seen out of order then.
 const TURNS: &str = "--turns";
 
 /// Boots the kernel; otherwise says what is missing for that. Where its CPUs run at the same time, no other boot does: they

@@ -20,7 +20,8 @@ use crate::torment::whole::{
     BlamedPlace, Options, Report, ScheduledCase, Small, replay, torment_shown,
 };
 
-/// What `--save` writes: a failure, with all that `--replay` needs to run it again.
+/// What `--save` writes: a failure, with the machine that it needs. The knob that it needs is given again, or left out to see that
+/// the failure is gone without it.
 #[derive(Serialize, Deserialize)]
 struct SavedCase {
     /// The name of the definition.
