@@ -6,6 +6,7 @@
 
 use tlbc_runtime::level::{Level, Levels};
 
+use super::same_instructions::SameInstructions;
 use crate::model::{Config, Field, Form, Model, Operand, Source, Template, Value, Which};
 use crate::trace::encode::hint;
 use crate::trace::interpret::Op;
@@ -77,57 +78,52 @@ pub struct Hardware<'m> {
 }
 
 impl<'m> Hardware<'m> {
-    /// Returns the instruction of this hardware that an instruction of a plan of `planned` is.
+    /// Returns the instruction of this hardware that an instruction of a plan is.
     ///
     /// # Errors
     /// Why this hardware does not have it.
-    pub fn decode(&self, planned: &Model, op: &Op) -> Result<Act<'m>, String> {
+    pub fn decode(&self, same: &SameInstructions<'_>, op: &Op) -> Result<Act<'m>, String> {
         match op.which {
-            Which::Barrier(index) => self.barrier(&planned.barriers[index].template),
-            Which::Invalidate(index) => {
-                let it = &planned.invalidates[index];
-                let call = it.call.as_ref().map(|at| at.value.as_str());
-                self.invalidate(planned, (&it.template, call), op)
-            }
-            Which::Load(index) => self.loaded(planned, &planned.loads[index].template, op),
+            Which::Barrier(index) => self.barrier(same, index),
+            Which::Invalidate(index) => self.invalidate(same, index, op),
+            Which::Load(index) => self.loaded(same, index, op),
             Which::Store => Err("a flush stores nothing".to_owned()),
         }
     }
 
-    fn loaded(&self, planned: &Model, template: &Template, op: &Op) -> Result<Act<'m>, String> {
-        let mut loads = self.model.loads.iter().enumerate();
-        let found = loads.find_map(|(index, it)| {
-            let is_same = it.requires.holds(self.config)
-                && has_same_text((self.model, &it.template), (planned, template));
-            let with = is_same.then(|| self.operands(&it.template, op)).flatten()?;
+    fn loaded(&self, same: &SameInstructions<'_>, load: usize, op: &Op) -> Result<Act<'m>, String> {
+        let found = same.loads(load).iter().find_map(|&index| {
+            let it = &self.model.loads[index];
+            let is_there = it.requires.holds(self.config);
+            let with = is_there
+                .then(|| self.operands(&it.template, op))
+                .flatten()?;
             Some(Act::Load { index, with })
         });
-        found.ok_or_else(|| format!("the hardware has no load `{}`", text(planned, template)))
+        let planned = same.planned;
+        let text = || text(planned, &planned.loads[load].template);
+        found.ok_or_else(|| format!("the hardware has no load `{}`", text()))
     }
 
-    fn barrier(&self, template: &Template) -> Result<Act<'m>, String> {
-        let mut barriers = self.model.barriers.iter();
-        let same = barriers
-            .position(|it| it.template.lines == template.lines && it.requires.holds(self.config));
-        let text = || template.lines.join("; ");
-        same.map(Act::Barrier)
+    fn barrier(&self, same: &SameInstructions<'_>, barrier: usize) -> Result<Act<'m>, String> {
+        let mut all = same.barriers(barrier).iter();
+        let found = all.find(|&&index| self.model.barriers[index].requires.holds(self.config));
+        let text = || same.planned.barriers[barrier].template.lines.join("; ");
+        found
+            .map(|&index| Act::Barrier(index))
             .ok_or_else(|| format!("the hardware has no barrier `{}`", text()))
     }
 
     fn invalidate(
         &self,
-        planned: &Model,
-        (template, call): (&Template, Option<&str>),
+        same: &SameInstructions<'_>,
+        invalidate: usize,
         op: &Op,
     ) -> Result<Act<'m>, String> {
         let mut reason = None;
         let mut found = None;
-        for (index, it) in self.model.invalidates.iter().enumerate() {
-            let called = it.call.as_ref().map(|at| at.value.as_str());
-            let is_same = has_same_text((self.model, &it.template), (planned, template));
-            if called != call || !is_same {
-                continue;
-            }
+        for &index in same.invalidates(invalidate) {
+            let it = &self.model.invalidates[index];
             if !it.requires.holds(self.config) {
                 reason = Some(format!("`{}` is not on this machine", it.named.name));
                 continue;
@@ -153,12 +149,9 @@ impl<'m> Hardware<'m> {
             }
         }
         let act = found.map(|(_, act)| act);
-        let unknown = || {
-            format!(
-                "the hardware has no instruction `{}`",
-                text(planned, template)
-            )
-        };
+        let planned = same.planned;
+        let text = || text(planned, &planned.invalidates[invalidate].template);
+        let unknown = || format!("the hardware has no instruction `{}`", text());
         act.ok_or_else(|| reason.unwrap_or_else(unknown))
     }
 
@@ -301,40 +294,4 @@ fn text(model: &Model, template: &Template) -> String {
     let places = places.map(|&operand| format!("{:?}", model.operands[operand].place));
     let lines = template.lines.iter().cloned();
     lines.chain(places).collect::<Vec<_>>().join("; ")
-}
-
-/// Returns whether two instructions have the same text, with operands of the same kinds at the same places. Their names may
-/// differ.
-fn has_same_text<'m>(
-    (model, it): (&'m Model, &Template),
-    (planned, other): (&'m Model, &Template),
-) -> bool {
-    let place = |model: &'m Model, operand: usize| &model.operands[operand].place;
-    it.lines.len() == other.lines.len()
-        && it.operands.len() == other.operands.len()
-        && { it.operands.iter().zip(&other.operands) }
-            .all(|(&operand, &with)| place(model, operand) == place(planned, with))
-        && { it.lines.iter().zip(&other.lines) }
-            .all(|(line, with)| parts(model, it, line).eq(parts(planned, other, with)))
-}
-
-/// A part of a line: its text, or the position of an operand.
-#[derive(PartialEq)]
-enum TextPart<'t> {
-    Text(&'t str),
-    Operand(usize),
-}
-
-/// Returns the parts of a line of an instruction.
-fn parts<'t>(
-    model: &'t Model,
-    template: &'t Template,
-    line: &'t str,
-) -> impl Iterator<Item = TextPart<'t>> {
-    line.split(['{', '}']).enumerate().map(|(nth, text)| {
-        let mut operands = template.operands.iter();
-        let is = |operand: &usize| nth % 2 == 1 && model.operands[*operand].named.name == text;
-        let position = operands.position(is);
-        position.map_or(TextPart::Text(text), TextPart::Operand)
-    })
 }

@@ -3,7 +3,7 @@
 //! In: an instruction with its decoded operands, and the entries of an agent. Out: those that it invalidates, one bit
 //! each. Holds: what errata of the machine take from the instruction is left out, unless their workaround is issued.
 
-use tlbc_facts::clause::{MaxCount, RunUnit};
+use tlbc_facts::clause::{CacheSet, MaxCount, RunUnit};
 use tlbc_machine::hardware::{CachedEntry, EntryKind};
 use tlbc_runtime::agents::Agents;
 use tlbc_runtime::level::{Level, Levels};
@@ -11,7 +11,7 @@ use tlbc_runtime::request::Space;
 
 use super::agent::Agent;
 use super::decode::{Decoded, Hardware, SourceBits};
-use super::kinds::{is_translation, stated};
+use super::kinds::is_translation;
 use crate::model::{AddressSelector, Drops, Form, LevelSel, Lost, Names, UNLIMITED, Weakens};
 
 /// An entry that an agent has cached.
@@ -103,7 +103,7 @@ impl Hardware<'_> {
         let when = &drops.when;
         if !when.holds_with(self.config, with.hint.is_some(), with.keep) {
             Some(KeptReason::Condition)
-        } else if !self.has_kind(drops, with, cached.entry, lost) {
+        } else if !has_kind(drops, with, cached.entry, lost) {
             Some(KeptReason::Kind)
         } else if !has_tag(drops, with, cached, not_global) {
             Some(KeptReason::Tag)
@@ -112,38 +112,6 @@ impl Hardware<'_> {
         } else {
             None
         }
-    }
-
-    fn has_kind(
-        &self,
-        drops: &Drops,
-        with: &Decoded,
-        entry: &CachedEntry,
-        lost: &[&Weakens],
-    ) -> bool {
-        let (selected, loss) = match entry.kind {
-            EntryKind::Leaf => (drops.leaf, Lost::Leaf),
-            EntryKind::Negative => (drops.negative, Lost::Leaf),
-            EntryKind::Walk => (drops.walk, Lost::Walk),
-            EntryKind::Root => (drops.root.then_some(LevelSel::Any), Lost::Root),
-        };
-        let level = entry.level;
-        let of_level = match selected {
-            None => false,
-            Some(LevelSel::Any) => true,
-            Some(LevelSel::Hint) => with.hint.is_none_or(|hint| hint == level),
-            Some(LevelSel::AboveHint) => with.hint.is_none_or(|hint| hint < level),
-            Some(LevelSel::Given) => with.levels.is_some_and(|levels| levels.contains(level)),
-            Some(LevelSel::Only(levels)) => levels.contains(level),
-        };
-        let mut caches = self.model.caches.holding(stated(entry.kind), self.config);
-        if let Some(named) = drops.caches {
-            caches.0 &= named.0;
-        }
-        for weakens in lost.iter().filter(|it| it.lost.value == loss) {
-            caches.0 &= weakens.caches.map_or(0, |named| !named.0);
-        }
-        of_level && caches.0 & (1 << entry.cache) != 0
     }
 
     fn has_address(&self, drops: &Drops, with: &Decoded, cached: &Cached<'_>) -> bool {
@@ -228,6 +196,28 @@ impl Hardware<'_> {
             }
         }
     }
+}
+
+/// Returns whether a clause has entries of this kind and level in the cache that holds the entry.
+fn has_kind(drops: &Drops, with: &Decoded, entry: &CachedEntry, lost: &[&Weakens]) -> bool {
+    let (selected, loss) = match entry.kind {
+        EntryKind::Leaf => (drops.leaf, Lost::Leaf),
+        EntryKind::Negative => (drops.negative, Lost::Leaf),
+        EntryKind::Walk => (drops.walk, Lost::Walk),
+        EntryKind::Root => (drops.root.then_some(LevelSel::Any), Lost::Root),
+    };
+    let level = entry.level;
+    let of_level = match selected {
+        None => false,
+        Some(LevelSel::Any) => true,
+        Some(LevelSel::Hint) => with.hint.is_none_or(|hint| hint == level),
+        Some(LevelSel::AboveHint) => with.hint.is_none_or(|hint| hint < level),
+        Some(LevelSel::Given) => with.levels.is_some_and(|levels| levels.contains(level)),
+        Some(LevelSel::Only(levels)) => levels.contains(level),
+    };
+    let here = |caches: Option<CacheSet>| caches.is_none_or(|it| it.0 & (1 << entry.cache) != 0);
+    let is_lost = |weakens: &&Weakens| weakens.lost.value == loss && here(weakens.caches);
+    of_level && here(drops.caches) && !lost.iter().any(is_lost)
 }
 
 /// Returns the number of units of a run.

@@ -18,6 +18,7 @@ pub mod picture;
 mod report;
 mod request;
 mod run;
+mod same_instructions;
 #[cfg(feature = "torment")]
 pub mod whole;
 
@@ -29,6 +30,7 @@ use std::ops::ControlFlow;
 use decode::Hardware;
 use fastrand::Rng;
 use run::Bench;
+use same_instructions::SameInstructions;
 
 use crate::analysis::Analysis;
 use crate::model::{Config, Model};
@@ -57,12 +59,17 @@ impl Options {
 }
 
 /// Returns plans on hardware; none if their definition has no such machine.
-fn bench<'m>(planned: &'m Analysis, hardware: Hardware<'m>) -> Option<Bench<'m>> {
+fn bench<'m>(
+    planned: &'m Analysis,
+    hardware: Hardware<'m>,
+    same: &'m SameInstructions<'m>,
+) -> Option<Bench<'m>> {
     let config = renamed(hardware.model, &planned.model, hardware.config)?;
     Some(Bench {
         planned,
         config,
         hardware,
+        same,
     })
 }
 
@@ -74,6 +81,7 @@ fn on_each_machine(
     options: &Options,
     mut run: impl FnMut(Option<Bench<'_>>, &mut Rng, u64) -> ControlFlow<()>,
 ) {
+    let same = SameInstructions::new(hardware, &planned.model);
     for seed in options.seed..options.seed.saturating_add(options.machines) {
         let mut rng = Rng::with_seed(seed);
         let (config, limits) = options.machine(hardware, &mut rng);
@@ -82,7 +90,7 @@ fn on_each_machine(
             config,
             limits: &limits,
         };
-        if run(bench(planned, hardware), &mut rng, seed).is_break() {
+        if run(bench(planned, hardware, &same), &mut rng, seed).is_break() {
             return;
         }
     }

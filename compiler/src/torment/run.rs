@@ -21,6 +21,7 @@ use super::decode::{Act, Hardware};
 use super::explore::Explored;
 use super::kinds::is_translation;
 use super::request::{Request, What};
+use super::same_instructions::SameInstructions;
 use crate::analysis::Analysis;
 use crate::model::{Config, Instr, Lost, Weakens};
 use crate::plan::ir::Shape;
@@ -46,8 +47,23 @@ struct Script<'m> {
     start: CpuPart<'m>,
     finish: CpuPart<'m>,
     targets: IpiTargets,
-    /// What a CPU executes that is interrupted to flush for itself: with the tag on this CPU, and on others.
-    interrupted: [CpuPart<'m>; 2],
+    /// What a CPU executes that is interrupted to flush for itself: with the tag on this CPU, and on others. None if no CPU is.
+    interrupted: Option<[CpuPart<'m>; 2]>,
+}
+
+impl<'m> Script<'m> {
+    /// Returns what an agent executes that is interrupted to flush for itself; none if it is not.
+    fn interrupted(&self, agent: &Agent) -> Option<&CpuPart<'m>> {
+        let is_other = agent.class != Agents::SELF && agent.class != Agents::DEVICE;
+        let [here, there] = self.interrupted.as_ref()?;
+        let is_sent = is_other && agent.is_target(self.targets);
+        // A CPU that shares the TLB has the tag of this one.
+        let part = match agent.class {
+            Agents::SIBLING => here,
+            _ => there,
+        };
+        is_sent.then_some(part)
+    }
 }
 
 /// Plans, and the hardware on which they run.
@@ -56,6 +72,7 @@ pub struct Bench<'m> {
     /// The machine in terms of the planned definition.
     pub config: Config,
     pub hardware: Hardware<'m>,
+    pub same: &'m SameInstructions<'m>,
 }
 
 impl<'m> Bench<'m> {
@@ -141,16 +158,19 @@ impl<'m> Bench<'m> {
                 config: without_devices(of, config),
                 ..self.hardware
             };
-            part(without, model, &start)
+            part(without, self.same, &start)
         };
         Ok(Script {
-            start: part(self.hardware, model, &start)?,
-            finish: part(self.hardware, model, &finish)?,
+            start: part(self.hardware, self.same, &start)?,
+            finish: part(self.hardware, self.same, &finish)?,
             targets,
-            interrupted: [
-                interrupted(request.tags.here, request.tags.there)?,
-                interrupted(request.tags.there, request.tags.here)?,
-            ],
+            interrupted: match targets {
+                IpiTargets::NONE => None,
+                _ => Some([
+                    interrupted(request.tags.here, request.tags.there)?,
+                    interrupted(request.tags.there, request.tags.here)?,
+                ]),
+            },
         })
     }
 
@@ -250,12 +270,10 @@ impl<'m> Bench<'m> {
         self.act(&script.start, agent, class, 0);
         let synchronised =
             agent.is_target(script.start.sync) || agent.is_target(script.finish.sync);
-        if !own && class != Agents::DEVICE && agent.is_target(script.targets) {
+        if let Some(part) = script.interrupted(agent) {
             // Taking an interrupt performs earlier accesses, and orders later walks after the store of the sender.
             agent.path.publish();
             agent.path.drain();
-            let has_own_tag = class != Agents::SIBLING;
-            let part = &script.interrupted[usize::from(has_own_tag)];
             self.act(part, agent, Agents::SELF, 1 << 16);
             deferred |= part.deferred;
         } else if !own {

@@ -105,18 +105,16 @@ impl Bench<'_> {
         };
         writer.add(false, "changes the tables".to_owned(), Mark::Store);
         writer.part(&script.start, false, class);
-        let is_sent = !is_own && class != Agents::DEVICE && agent.is_target(script.targets);
-        if is_sent {
+        let interrupted = script.interrupted(agent);
+        if let Some(part) = interrupted {
             writer.add(false, "sends an IPI".to_owned(), Mark::Ipi);
             writer.add(true, "takes the IPI".to_owned(), Mark::Ipi);
             writer.is_published = true;
-            let has_own_tag = class != Agents::SIBLING;
-            let part = &script.interrupted[usize::from(has_own_tag)];
             writer.part(part, true, Agents::SELF);
         }
         writer.part(&script.finish, false, class);
         writer.add(false, "the flush ends".to_owned(), Mark::Release);
-        Ok(writer.finish(is_own || is_sent))
+        Ok(writer.finish(is_own || interrupted.is_some()))
     }
 }
 

@@ -10,6 +10,7 @@ use tlbc_runtime::deferred::Deferred;
 
 use crate::model::{Instr, Issued, Model, Source, Workaround};
 use crate::torment::decode::{Act, Decoded, Hardware, SourceBits};
+use crate::torment::same_instructions::SameInstructions;
 use crate::trace::interpret::{Effects, check_length};
 
 /// Why a request is not executed, in words.
@@ -104,11 +105,11 @@ fn is_issued(act: &Act<'_>, wanted: &Issued, target: &Act<'_>) -> bool {
 /// Why it is not executed.
 pub fn part<'m>(
     hardware: Hardware<'m>,
-    model: &Model,
+    same: &SameInstructions<'_>,
     effects: &Effects,
 ) -> Result<CpuPart<'m>, NotExecuted> {
     check_length(effects.ops.len()).map_err(NotExecuted::TooLong)?;
-    let acts = effects.ops.iter().map(|op| hardware.decode(model, op));
+    let acts = effects.ops.iter().map(|op| hardware.decode(same, op));
     let acts: Vec<Act<'_>> = { acts.collect::<Result<_, _>>() }.map_err(NotExecuted::NotThere)?;
     Ok(CpuPart {
         ordered: ordered(hardware.model, &acts),

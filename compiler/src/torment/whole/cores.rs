@@ -42,6 +42,7 @@ use crate::interpreted::{Instruction, Interpreted};
 use crate::model::{self, Form, Which};
 use crate::torment::decode::{Act, Decoded, Hardware};
 use crate::torment::effect::Cached;
+use crate::torment::same_instructions::SameInstructions;
 use crate::trace::with_devices;
 
 /// The invalidations in progress that will remove an entry, one bit each.
@@ -106,6 +107,7 @@ pub struct Cores<'m> {
     pub hardware: Hardware<'m>,
     /// The same hardware for spaces that devices share.
     with_devices: Hardware<'m>,
+    same: SameInstructions<'m>,
     pub memory: Memory,
     /// The CPUs, and after them a device for each.
     pub all: Vec<Core>,
@@ -163,6 +165,7 @@ impl<'m> Cores<'m> {
         Self {
             hardware,
             with_devices,
+            same: SameInstructions::new(model, model),
             memory: Memory::new(model.entry_size(), page_shift.unwrap_or_default()),
             all: vec![Core::default(); 2 * cpus],
             cpus,
