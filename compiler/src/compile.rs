@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 
 use crate::analysis::{Analysis, analyse};
+use crate::at_once::at_once;
 use crate::codes::Code;
 use crate::diagnostic::{Diagnostic, has_errors};
 use crate::emit::names::is_word;
@@ -227,24 +228,6 @@ fn outputs(files: &Files, sorted: Vec<(&Analysis, usize)>) -> Vec<Output> {
 
 fn file_name(arch: &str) -> String {
     format!("{arch}.rs")
-}
-
-/// Applies a function to each item in parallel and returns the results in order.
-fn at_once<T: Send, R: Send>(all: Vec<T>, each: impl Fn(T) -> R + Sync) -> Vec<R> {
-    let each = &each;
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = all
-            .into_iter()
-            .map(|one| scope.spawn(move || each(one)))
-            .collect();
-        workers
-            .into_iter()
-            .map(|worker| match worker.join() {
-                Ok(result) => result,
-                Err(panic) => std::panic::resume_unwind(panic),
-            })
-            .collect()
-    })
 }
 
 #[cfg(test)]

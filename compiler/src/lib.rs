@@ -22,6 +22,7 @@
 //! invalidate, so an independent check of the plans can take that from the model.
 
 mod analysis;
+mod at_once;
 mod builder;
 mod describe;
 mod diagnostic;

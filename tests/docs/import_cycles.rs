@@ -17,6 +17,7 @@ const ACYCLIC: [&str; 3] = ["runtime/src", "compiler/facts/src", "compiler/src"]
 /// The modules of the compiler, with those that each imports; the command line may import everything. What is not in the
 /// list of a module is what it cannot depend on: `check` does not know plans, and `emit` knows no clause.
 const LAYERS: &[(&str, &str)] = &[
+    ("at_once", ""),
     ("source", ""),
     ("codes", ""),
     ("hidden", ""),
@@ -24,7 +25,6 @@ const LAYERS: &[(&str, &str)] = &[
     ("undescribed", ""),
     ("template", ""),
     ("text", ""),
-    ("undescribed", ""),
     ("json", "hidden"),
     ("diagnostic", "source codes"),
     ("html", ""),
@@ -46,7 +46,7 @@ const LAYERS: &[(&str, &str)] = &[
         "source codes diagnostic template text model describe",
     ),
     ("plan", "codes diagnostic text model"),
-    ("prove", "codes diagnostic text model describe plan"),
+    ("prove", "at_once codes diagnostic text model describe plan"),
     (
         "warn",
         "source codes diagnostic text ast model describe check plan",
@@ -73,7 +73,7 @@ const LAYERS: &[(&str, &str)] = &[
     ),
     (
         "compile",
-        "source codes diagnostic parse emit analysis prove",
+        "at_once source codes diagnostic parse emit analysis prove",
     ),
     ("fs", "compile"),
     ("memo", ""),

@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use super::{CommandResult, Definitions, Trouble};
 use crate::addresses::{By, Judged, judge};
 use crate::analysis::Analysis;
+use crate::at_once::at_once;
 use crate::diagnostic::Diagnostic;
 use crate::hidden::spelt;
 use crate::prove::{Proof, prove};
@@ -129,26 +130,16 @@ struct Found {
 
 /// Returns what is known of each definition.
 fn results(analyses: &[Analysis], files: &Files, by: By) -> Vec<Found> {
-    std::thread::scope(|scope| {
-        let workers = analyses.iter().map(|it| {
-            scope.spawn(move || {
-                let proof = prove(&it.model, &it.plans);
-                let rows = proof.rows.iter();
-                Found {
-                    name: it.model.arch.name.clone(),
-                    depends: rows.map(|row| row.unconfirmed(&it.model)).collect(),
-                    unconfirmed: parts::unconfirmed(&it.model),
-                    addresses: judge(it, files, by),
-                    proof,
-                }
-            })
-        });
-        let workers: Vec<_> = workers.collect();
-        let joined = workers.into_iter().map(|worker| {
-            let found = worker.join();
-            found.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        });
-        joined.collect()
+    at_once(analyses.iter().collect(), |it| {
+        let proof = prove(&it.model, &it.plans);
+        let rows = proof.rows.iter();
+        Found {
+            name: it.model.arch.name.clone(),
+            depends: rows.map(|row| row.unconfirmed(&it.model)).collect(),
+            unconfirmed: parts::unconfirmed(&it.model),
+            addresses: judge(it, files, by),
+            proof,
+        }
     })
 }
 

@@ -33,6 +33,7 @@ mod steps;
 
 use tlbc_runtime::request::{Reach, Space};
 
+use crate::at_once::at_once;
 use crate::model::Model;
 use crate::plan::Plans;
 use crate::plan::ir::Shape;
@@ -43,9 +44,14 @@ pub use proof::{Proof, Row, Unfollowed};
 /// Proves the plans of a definition against it. The definition may be another than the one that the plans were made from.
 #[must_use]
 pub fn prove(model: &Model, plans: &Plans) -> Proof {
-    let mut proof = Proof::default();
-    for (_, part) in requests() {
+    let parts = at_once(requests().collect(), |(_, part)| {
+        let mut proof = Proof::default();
         part(model, plans, &mut proof);
+        proof
+    });
+    let mut proof = Proof::default();
+    for part in parts {
+        proof.append(part);
     }
     proof.join();
     proof

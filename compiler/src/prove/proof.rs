@@ -11,7 +11,7 @@ use crate::model::{Model, Subject};
 use crate::plan::Plans;
 
 /// A part of a proof: a function that adds its rows and failures.
-pub type Part = Box<dyn Fn(&Model, &Plans, &mut Proof)>;
+pub type Part = Box<dyn Fn(&Model, &Plans, &mut Proof) + Send>;
 
 /// The result for one kind of request.
 #[derive(Debug, Clone)]
@@ -81,6 +81,11 @@ pub struct Proof {
 impl Proof {
     /// Adds the result of a request to that of its kind.
     pub fn add(&mut self, more: Row, failures: Vec<Failure>) {
+        self.add_row(more);
+        self.add_failures(failures);
+    }
+
+    fn add_row(&mut self, more: Row) {
         match self.rows.iter_mut().find(|row| row.request == more.request) {
             Some(row) => {
                 row.paths += more.paths;
@@ -94,10 +99,22 @@ impl Proof {
             None if more.paths > 0 => self.rows.push(more),
             None => {}
         }
+    }
+
+    fn add_failures(&mut self, failures: Vec<Failure>) {
         for failure in failures {
             if !self.failures.iter().any(|known| known.is_like(&failure)) {
                 self.failures.push(failure);
             }
+        }
+    }
+
+    /// Adds a later part of the proof.
+    pub fn append(&mut self, more: Self) {
+        more.rows.into_iter().for_each(|row| self.add_row(row));
+        self.add_failures(more.failures);
+        for (left, more) in self.left.iter_mut().zip(more.left) {
+            *left += more;
         }
     }
 
