@@ -5,7 +5,7 @@
 
 use tlbc_runtime::level::Level;
 
-use crate::model::{Config, Model, Operand, Source, Value};
+use crate::model::{Config, Field, Model, Operand, Source, Value};
 
 /// The values of the sources of fields. A source that an instruction does not use is zero.
 #[derive(Debug, Clone, Copy, Default)]
@@ -58,34 +58,44 @@ pub struct FieldBits {
 
 /// Returns the fields of an operand whose condition holds, with their values, from the highest bit.
 pub fn fields(model: &Model, operand: &Operand, config: Config, from: &Sources) -> Vec<FieldBits> {
-    let hint = from.hint.and_then(|level| hint(model, config, level));
-    let is_there = |field: &&crate::model::Field| {
-        let when = &field.when;
-        when.holds_with(config, hint.is_some(), from.keep)
+    let one = |(field, bits): (&Field, u64)| FieldBits {
+        high: field.high,
+        low: field.low,
+        bits,
+        name: match field.value {
+            Value::Const(_) => None,
+            value => Some(value.text()),
+        },
     };
-    let one = |field: &crate::model::Field| {
-        let value = value(model, config, field.value, from, hint);
-        FieldBits {
-            high: field.high,
-            low: field.low,
-            bits: value & mask(field.width()),
-            name: match field.value {
-                Value::Const(_) => None,
-                value => Some(value.text()),
-            },
-        }
-    };
-    let mut fields: Vec<FieldBits> = operand.fields.iter().filter(is_there).map(one).collect();
+    let mut fields: Vec<FieldBits> = values(model, operand, config, from).map(one).collect();
     fields.sort_by_key(|field| std::cmp::Reverse(field.high));
     fields
 }
 
 /// Returns the bits of an operand.
 pub fn encode(model: &Model, operand: &Operand, config: Config, from: &Sources) -> u128 {
-    let fields = fields(model, operand, config, from);
-    fields
-        .iter()
-        .fold(0, |bits, field| bits | u128::from(field.bits) << field.low)
+    let values = values(model, operand, config, from);
+    values.fold(0, |bits, (field, value)| {
+        bits | u128::from(value) << field.low
+    })
+}
+
+/// Returns the fields of an operand whose condition holds, with their values.
+fn values<'m>(
+    model: &'m Model,
+    operand: &'m Operand,
+    config: Config,
+    from: &Sources,
+) -> impl Iterator<Item = (&'m Field, u64)> {
+    let hint = from.hint.and_then(|level| hint(model, config, level));
+    let there = operand.fields.iter().filter(move |field| {
+        let when = &field.when;
+        when.holds_with(config, hint.is_some(), from.keep)
+    });
+    there.map(move |field| {
+        let value = value(model, config, field.value, from, hint);
+        (field, value & mask(field.width()))
+    })
 }
 
 /// Returns the number that encodes a level in a hint, if the level has one.

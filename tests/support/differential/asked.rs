@@ -53,7 +53,8 @@ impl Asked<'_> {
         self.did(interpret(self.model, self.plans, shape, &self.env))
     }
 
-    fn did(&self, effects: Effects) -> Did {
+    /// Returns what a backend that does the same is seen to do.
+    pub fn did(&self, effects: Effects) -> Did {
         let Effects {
             ops,
             deferred,

@@ -57,11 +57,9 @@ impl Asked<'_> {
                         reach,
                         may_defer,
                     };
-                    let plan = self.plan(Shape::Change);
-                    let stores = interpret(self.model, self.plans, Shape::Change, &self.env)
-                        .ops
-                        .iter()
-                        .any(|op| op.which == Which::Store);
+                    let effects = interpret(self.model, self.plans, Shape::Change, &self.env);
+                    let stores = effects.ops.iter().any(|op| op.which == Which::Store);
+                    let plan = self.did(effects);
                     let memory: Vec<AtomicU64> =
                         (0..entries).map(|_| AtomicU64::new(OLD)).collect();
                     let slot = Slot {
