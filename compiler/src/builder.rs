@@ -44,6 +44,16 @@ use std::path::PathBuf;
 /// ```
 ///
 /// A file is written only if its text changed, so that cargo does not recompile unchanged modules.
+///
+/// Cargo compiles what a build script uses without optimization, also in release builds. The plans of the largest two
+/// definitions that come with tlbc are proved in 7 s then. Where definitions change often, this makes it 1.5 s, and the first
+/// build 50 s longer (two cores):
+///
+/// ```toml
+/// [profile.dev.package]
+/// tlbc.opt-level = 1
+/// tlbc-facts.opt-level = 1
+/// ```
 #[derive(Debug, Clone, Default)]
 pub struct Builder {
     definitions: Vec<PathBuf>,
