@@ -421,7 +421,10 @@ pub fn shootdown(model: &Model, needs: &Needs, chooser: &mut Chooser) -> Vec<Dia
     }
     vec![
         diagnostic
-            .note("a CPU that no instruction reaches needs an IPI")
+            .note(
+                "other CPUs are reached in one way for all flushes of a space: without a broadcast \
+                 for everything, flushes of pages need an IPI as well",
+            )
             .help("state `shootdown ipi`, or say under which features there is a broadcast"),
     ]
 }
