@@ -9,7 +9,7 @@ use std::path::Path;
 
 use tempfile::TempDir;
 use tlbc::source::Files;
-use tlbc_tests::bare_metal::{self, Build};
+use tlbc_tests::bare_metal::{self, Build, Emit};
 use tlbc_tests::rustc;
 use tlbc_tests::workspace::root;
 
@@ -58,10 +58,12 @@ fn compile(module: &str, target: &str) -> Option<String> {
         directory: directory.path(),
         libraries: directory.path(),
     };
-    build.code("tlbc_runtime", &root().join("runtime/src/lib.rs"), &[]);
-    build.code("backend", &path("backend.rs"), &["tlbc_runtime"]);
-    let kernel = build.code("kernel", &path("kernel.rs"), &["backend", "tlbc_runtime"]);
-    Some(kernel.listing)
+    let code = |name, source: &Path, uses: &[&str], emit| build.code(name, source, uses, emit);
+    let runtime = root().join("runtime/src/lib.rs");
+    code("tlbc_runtime", &runtime, &[], Emit::Library);
+    let uses = ["backend", "tlbc_runtime"];
+    code("backend", &path("backend.rs"), &uses[1..], Emit::Library);
+    code("kernel", &path("kernel.rs"), &uses, Emit::Listing).listing()
 }
 
 #[test]

@@ -131,7 +131,7 @@ fn translations_that_are_too_large_are_found() {
 fn the_page_of_scores_is_complete() {
     let path = root().join("tests/SCORES.md");
     let page = std::fs::read_to_string(path).expect("`scores write` writes the page");
-    for table in [table::facts(&[]), table::plans(&[])] {
+    for table in [table::facts(&[]), table::plans(&[]), table::searched(&[])] {
         assert!(page.contains(&table), "{table}");
         let rows = page.split(&table).nth(1).unwrap_or_default().lines();
         let rows = rows.take_while(|line| line.starts_with('|'));

@@ -9,7 +9,7 @@ use tlbc_tests::mutate::facts::Usage;
 use tlbc_tests::scores::definitions::{Judge, Verdict};
 use tlbc_tests::scores::kept::Judged;
 use tlbc_tests::scores::planner::{explored, judged};
-use tlbc_tests::scores::table::{Scores, Whole, facts, page, plans, summary};
+use tlbc_tests::scores::table::{Scores, Whole, facts, page, plans, searched, summary};
 use tlbc_tests::workspace::root;
 
 const HELP: &str = "\
@@ -23,6 +23,9 @@ ARCH may be `all`. What another build or another definition has judged does not 
 
 /// How many faulty plans of each definition are judged at most. Those of some take a hundred times as long as those of others.
 const PLANS: usize = 30_000;
+
+/// On how many faulty plans of each definition the hardware is compared with a search.
+const SEARCHED: usize = 100_000;
 
 /// How long one kind of one definition is judged before the next has its turn.
 const TURN: Duration = Duration::from_secs(20);
@@ -62,7 +65,8 @@ fn main() -> io::Result<ExitCode> {
                 for found in &scores.plans.hardware_only {
                     println!("torment alone: {found}");
                 }
-                println!("{}", plans(&[(definition.arch().to_owned(), scores)]));
+                let scores = [(definition.arch().to_owned(), scores)];
+                println!("{}\n{}", plans(&scores), searched(&scores));
             }
         }
         Some(_) => {
@@ -90,15 +94,17 @@ fn run<'a>(
             let turn = || end.min(Instant::now() + TURN);
             let facts = judged.judge_facts(turn())?;
             let plans = judged.judge_plans(PLANS, turn())?;
+            let searched = judged.search_plans(SEARCHED, turn())?;
             let scores = judged.scores();
             println!(
-                "{}: {} of {} facts, {} of {PLANS} plans",
+                "{}: {} of {} facts, {} of {PLANS} plans, {} of {SEARCHED} searched",
                 judged.name(),
                 scores.facts.all(),
                 judged.all(),
-                scores.plans.plans
+                scores.plans.plans,
+                scores.searched,
             );
-            if !(facts && plans) {
+            if !(facts && plans && searched) {
                 left.push(judged);
             }
         }
@@ -160,6 +166,7 @@ fn judge_plans(definition: &Definition, count: u64, seed: u64, scores: &mut Scor
     let right = analysis(definition.arch());
     for seed in seed..seed.saturating_add(count) {
         scores.plans.add(judged(right, seed));
+        scores.searched += 1;
         scores.explored.join(explored(right, seed));
     }
 }

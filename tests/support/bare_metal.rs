@@ -219,31 +219,63 @@ pub struct Build<'a> {
     pub libraries: &'a Path,
 }
 
+/// What the compiler writes of a crate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Emit {
+    /// What other crates need of it as well.
+    Library,
+    /// Its assembly.
+    Listing,
+    /// Its object.
+    Object,
+    /// Both: this takes less time than each for itself.
+    ListingAndObject,
+}
+
+impl Emit {
+    /// Returns the names that the compiler has for it.
+    fn names(self) -> &'static str {
+        match self {
+            Self::Library => "metadata,asm,obj",
+            Self::Listing => "asm",
+            Self::Object => "obj",
+            Self::ListingAndObject => "asm,obj",
+        }
+    }
+}
+
 /// What a crate was compiled to, without what is generic.
 pub struct Code {
-    /// The assembly.
-    pub listing: String,
-    /// The object.
-    pub object: PathBuf,
+    base: PathBuf,
+}
+
+impl Code {
+    /// Returns the assembly, if it was written.
+    pub fn listing(&self) -> Option<String> {
+        std::fs::read_to_string(self.base.with_extension("s")).ok()
+    }
+
+    /// Returns the file of the object, which is there if it was written.
+    pub fn object(&self) -> PathBuf {
+        self.base.with_extension("o")
+    }
 }
 
 impl Build<'_> {
     /// Compiles a crate.
-    pub fn code(&self, name: &str, source: &Path, uses: &[&str]) -> Code {
+    pub fn code(&self, name: &str, source: &Path, uses: &[&str], emit: Emit) -> Code {
         // Without position-independent code, and without variables that are merged, an object needs nothing that it does
         // not use.
         let mut command = self.command(name, uses);
-        command.args(["--emit", "metadata,asm,obj", "-Zemit-stack-sizes"]);
+        command.args(["--emit", emit.names(), "-Zemit-stack-sizes"]);
         command.args([
             "-Crelocation-model=static",
             "-Cllvm-args=-enable-global-merge=false",
         ]);
         command.args(["--cap-lints", "allow"]).arg(source);
         run(&mut command).unwrap_or_else(|error| panic!("{error}"));
-        let listing = self.directory.join(format!("{name}.s"));
         Code {
-            listing: std::fs::read_to_string(listing).expect("a listing"),
-            object: self.directory.join(format!("{name}.o")),
+            base: self.directory.join(name),
         }
     }
 

@@ -145,27 +145,44 @@ pub fn reachable<'a>(
     found
 }
 
-/// The chain of calls from a function that takes the most stack, with 8 bytes of each call for its return address. None
-/// comes back to a function of its own.
-pub fn deepest<'a>(
-    all: &'a BTreeMap<String, Function>,
-    from: &'a str,
-    above: &mut Vec<&'a str>,
-) -> (u64, Vec<&'a str>) {
-    let function = all
-        .get(from)
-        .unwrap_or_else(|| panic!("no function {from}"));
-    above.push(from);
-    let mut most = (0, Vec::new());
-    for callee in function.calls(all) {
-        if !above.contains(&callee) {
-            let below = deepest(all, callee, above);
-            if below.0 > most.0 {
-                most = below;
+/// The stack that each function takes, and what it calls.
+pub struct StackUse<'a>(BTreeMap<&'a str, (u64, BTreeSet<&'a str>)>);
+
+impl<'a> StackUse<'a> {
+    /// Reads functions, each of them once.
+    pub fn new(all: &'a BTreeMap<String, Function>) -> Self {
+        let of = |function: &'a Function| (function.stack, function.calls(all));
+        Self(
+            all.iter()
+                .map(|(name, it)| (name.as_str(), of(it)))
+                .collect(),
+        )
+    }
+
+    /// Returns the chain of calls from a function that takes the most stack, with 8 bytes of each call for its return address.
+    /// None comes back to a function of its own.
+    pub fn deepest(&self, from: &'a str) -> (u64, Vec<&'a str>) {
+        let (bytes, mut chain) = self.below(from, &mut Vec::new());
+        chain.reverse();
+        (bytes, chain)
+    }
+
+    /// Returns the chain from its end.
+    fn below(&self, from: &'a str, above: &mut Vec<&'a str>) -> (u64, Vec<&'a str>) {
+        let found = self.0.get(from);
+        let (stack, callees) = found.unwrap_or_else(|| panic!("no function {from}"));
+        above.push(from);
+        let mut most = (0, Vec::new());
+        for callee in callees {
+            if !above.contains(callee) {
+                let below = self.below(callee, above);
+                if below.0 > most.0 {
+                    most = below;
+                }
             }
         }
+        above.pop();
+        most.1.push(from);
+        (most.0 + stack + 8, most.1)
     }
-    above.pop();
-    most.1.insert(0, from);
-    (most.0 + function.stack + 8, most.1)
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use tlbc_tests::archdefs;
+use tlbc_tests::bare_metal::Emit;
 use tlbc_tests::listing::{Function, reachable};
 use tlbc_tests::workspace::root;
 
@@ -79,7 +80,7 @@ fn is_as_short_as_by_hand(arch: &str, by_hand: &ByHand) {
     on_any(arch, |backend| {
         for opt_level in OPT_LEVELS {
             let text = constant(&kernels::flushes(arch), &by_hand.configuration) + &by_hand.text;
-            let all = &kernel(backend, opt_level, &text).functions;
+            let all = &kernel(backend, opt_level, &text, Emit::Listing).functions;
             let hand = mnemonics(&all["hand_page"].instructions);
             // Identical functions may have become one.
             let one = all.get("generated_page").map(|f| f.instructions.as_slice());
@@ -146,7 +147,7 @@ fn generated_code_is_as_short_as_by_hand() {
 
 /// Returns the functions that a kernel reaches and that issue an instruction.
 fn issuing(backend: &Backend, text: &str, instruction: &str) -> Vec<String> {
-    let all = &kernel(backend, "2", text).functions;
+    let all = &kernel(backend, "2", text, Emit::Listing).functions;
     let issues = |function: &Function| {
         function
             .instructions

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tempfile::TempDir;
-use tlbc_tests::bare_metal::{Build, Target};
+use tlbc_tests::bare_metal::{Build, Emit, Target};
 use tlbc_tests::listing::{self, Function};
 use tlbc_tests::rustc::write;
 use tlbc_tests::workspace::{root, scratch};
@@ -103,8 +103,11 @@ fn libraries(backend: &Backend, opt_level: &str) -> PathBuf {
             libraries: new.path(),
         };
         let of_backend = write(&new.path().join("backend.rs"), &backend.library());
-        build.code(LIBRARIES[0], &runtime.join("lib.rs"), &[]);
-        build.code(LIBRARIES[1], &of_backend, &LIBRARIES[..1]);
+        let library = |name, source: &Path, uses: &[&str]| {
+            build.code(name, source, uses, Emit::Library);
+        };
+        library(LIBRARIES[0], &runtime.join("lib.rs"), &[]);
+        library(LIBRARIES[1], &of_backend, &LIBRARIES[..1]);
         // Another process may have been faster.
         if fs::rename(new.keep(), &place).is_err() {
             assert!(place.is_dir(), "{} cannot be made", place.display());
@@ -137,17 +140,17 @@ pub fn of_libraries(backend: &Backend, opt_level: &str) -> Functions {
 
 /// A compiled kernel.
 pub struct Kernel {
-    /// Its functions, with the generic ones of the libraries that it calls.
+    /// Its functions, with the generic ones of the libraries that it calls, if its listing was written.
     pub functions: Functions,
-    /// Its object.
+    /// Its object, if it was written.
     pub object: Vec<u8>,
 }
 
-/// Compiles a kernel, once for all tests.
-pub fn kernel(backend: &Backend, opt_level: &str, text: &str) -> Arc<Kernel> {
-    static COMPILED: Once<(String, String, String), Arc<Kernel>> = Once::new();
-    let target = &backend.target;
-    let key = (target.name.clone(), opt_level.to_owned(), text.to_owned());
+/// Compiles a kernel, once for all tests that want the same of it.
+pub fn kernel(backend: &Backend, opt_level: &str, text: &str, emit: Emit) -> Arc<Kernel> {
+    static COMPILED: Once<(String, String, String, Emit), Arc<Kernel>> = Once::new();
+    let (target, text_key) = (&backend.target, text.to_owned());
+    let key = (target.name.clone(), opt_level.to_owned(), text_key, emit);
     COMPILED.get(key, || {
         let libraries = libraries(backend, opt_level);
         let directory = TempDir::new().expect("a directory");
@@ -158,10 +161,11 @@ pub fn kernel(backend: &Backend, opt_level: &str, text: &str) -> Arc<Kernel> {
             libraries: &libraries,
         };
         let source = write(&directory.path().join("kernel.rs"), text);
-        let code = build.code("kernel", &source, &LIBRARIES);
+        let code = build.code("kernel", &source, &LIBRARIES, emit);
+        let listing = code.listing().unwrap_or_default();
         Arc::new(Kernel {
-            functions: listing::functions(&code.listing),
-            object: fs::read(code.object).expect("an object"),
+            functions: listing::functions(&listing),
+            object: fs::read(code.object()).unwrap_or_default(),
         })
     })
 }
@@ -173,9 +177,9 @@ pub fn objects(backend: &Backend, opt_level: &str) -> [PathBuf; 2] {
 }
 
 /// Returns the functions of a kernel and of the libraries.
-pub fn all_functions(backend: &Backend, opt_level: &str, text: &str) -> Functions {
+pub fn all_functions(backend: &Backend, opt_level: &str, text: &str, emit: Emit) -> Functions {
     let mut all = of_libraries(backend, opt_level);
-    let own = kernel(backend, opt_level, text);
+    let own = kernel(backend, opt_level, text, emit);
     all.extend(own.functions.clone());
     all
 }

@@ -11,10 +11,10 @@ use std::path::{Path, PathBuf};
 use by_hand::mnemonics;
 use compile::{Backend, Functions, all_functions, kernel};
 use tlbc_tests::archdefs;
-use tlbc_tests::bare_metal::{self, Target};
+use tlbc_tests::bare_metal::{self, Emit, Target};
 use tlbc_tests::encodings::Encodings;
 use tlbc_tests::linker;
-use tlbc_tests::listing::{self, deepest, reachable};
+use tlbc_tests::listing::{self, StackUse, reachable};
 use tlbc_tests::rustc;
 
 /// The compiler options of kernels.
@@ -100,14 +100,12 @@ fn nothing_panics(arch: &str) {
     let text = kernels::flushes(arch);
     on_any(arch, |backend| {
         for opt_level in OPT_LEVELS {
-            let all = all_functions(backend, opt_level, &text);
+            let all = all_functions(backend, opt_level, &text, Emit::Listing);
             assert_eq!(panics(&all, ENTRIES), "", "{arch} at opt-level {opt_level}");
         }
-        let panicking = text.replace(
-            "tlb.handle(&mut cpu(), request)",
-            "[tlb.handle(&mut cpu(), request)][request.tag.value as usize]",
-        );
-        let found = panics(&kernel(backend, "3", &panicking).functions, ENTRIES);
+        let panicking = kernels::panicking(arch);
+        let panicking = kernel(backend, "3", &panicking, Emit::ListingAndObject);
+        let found = panics(&panicking.functions, ENTRIES);
         assert!(found.contains("panic_bounds_check"), "{found}");
     });
 }
@@ -122,18 +120,22 @@ fn entries(kernel: &str) -> Vec<&str> {
 }
 
 /// Links a kernel, or reports undefined symbols and the calls that end in a panic.
-fn link_whole(linker: &Path, backend: &Backend, opt_level: &str, text: &str) -> Result<(), String> {
-    let kernel = kernel(backend, opt_level, text);
+fn link(
+    linker: &Path,
+    backend: &Backend,
+    (opt_level, text): (&str, &str),
+    (entries, emit): (&[&str], Emit),
+) -> Result<(), String> {
+    let kernel = kernel(backend, opt_level, text, emit);
     let directory = tempfile::tempdir().expect("a directory");
     let object = directory.path().join("kernel.o");
     std::fs::write(&object, &kernel.object).expect("an object");
     let objects = compile::objects(backend, opt_level);
     let objects: Vec<PathBuf> = objects.into_iter().chain([object]).collect();
-    let entries = entries(text);
     let image = directory.path().join("image");
-    linker::link(linker, &objects, &entries, &image).map_err(|error| {
-        let all = all_functions(backend, opt_level, text);
-        error + &panics(&all, entries)
+    linker::link(linker, &objects, entries, &image).map_err(|error| {
+        let all = all_functions(backend, opt_level, text, Emit::Listing);
+        error + &panics(&all, entries.iter().copied())
     })
 }
 
@@ -145,18 +147,17 @@ fn a_kernel_without_panics_links(arch: &str) {
     };
     on_bare_metal(arch, |backend| {
         let kernel = kernels::whole(arch);
-        for opt_level in ["2", "s"] {
-            if let Err(error) = link_whole(&linker, backend, opt_level, &kernel) {
+        let entries = entries(&kernel);
+        // The stack is measured of the first.
+        for (opt_level, emit) in [("2", Emit::ListingAndObject), ("s", Emit::Object)] {
+            if let Err(error) = link(&linker, backend, (opt_level, &kernel), (&entries, emit)) {
                 panic!("{arch} at opt-level {opt_level}: {error}");
             }
         }
-        // One that may panic does not link, at the end of a gather, which is the end of a flush.
-        let panicking = kernel.replace(
-            "pages.for_each(|page| SENT.store(page.number, Relaxed));",
-            "pages.for_each(|page| SENT.store([1; 2][page.number as usize], Relaxed));",
-        );
-        assert_ne!(panicking, kernel);
-        let error = link_whole(&linker, backend, "s", &panicking).unwrap_err();
+        // One that may panic does not link.
+        let panicking = kernels::panicking(arch);
+        let emit = Emit::ListingAndObject;
+        let error = link(&linker, backend, ("3", &panicking), (&ENTRIES, emit)).unwrap_err();
         // Where `core` was compiled here its functions are in the kernel, otherwise they are missing as well.
         let missing = ["rust_begin_unwind", "core::panicking::panic_bounds_check"];
         assert!(missing.iter().any(|it| error.contains(it)), "{error}");
@@ -168,8 +169,9 @@ fn a_kernel_without_panics_links(arch: &str) {
 fn stacks_are_small(arch: &str) {
     on_bare_metal(arch, |backend| {
         let kernel = kernels::whole(arch);
-        let all = all_functions(backend, "2", &kernel);
-        let of = |entry| deepest(&all, entry, &mut Vec::new());
+        let all = all_functions(backend, "2", &kernel, Emit::ListingAndObject);
+        let stack = StackUse::new(&all);
+        let of = |entry| stack.deepest(entry);
         let handler = of("kernel_interrupted");
         let most = entries(&kernel).into_iter().map(of).max();
         let most = most.expect("a kernel calls something");
@@ -219,7 +221,8 @@ fn no_floating_point_and_no_vectors(arch: &str) {
     let mut found = String::new();
     on_bare_metal(arch, |backend| {
         for opt_level in OPT_LEVELS {
-            let kernel = kernel(backend, opt_level, &kernels::flushes(arch));
+            let text = kernels::flushes(arch);
+            let kernel = kernel(backend, opt_level, &text, Emit::Listing);
             for (name, function) in reachable(&kernel.functions, ENTRIES) {
                 for line in &function.instructions {
                     if uses_vectors(&vectors, line) {
@@ -271,7 +274,7 @@ fourth = third
     assert_eq!(all["fourth"].instructions, ["b third"]);
     let of_second = ["pushq %rax", "invlpg (%rdi)", "callq *first@GOTPCREL(%rip)"];
     assert_eq!(all["_second"].instructions, of_second);
-    let deepest = deepest(&all, "_second", &mut Vec::new());
+    let deepest = StackUse::new(&all).deepest("_second");
     assert_eq!(deepest, (0x1d8 + 3 * 8, vec!["_second", "first", "second"]));
     let found = reachable(&all, ["_second"]);
     assert_eq!(

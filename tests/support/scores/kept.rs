@@ -81,6 +81,7 @@ pub struct Judged<'a> {
     changes: Vec<Changed>,
     facts: Kept,
     plans: Kept,
+    searched: Kept,
 }
 
 impl<'a> Judged<'a> {
@@ -98,6 +99,7 @@ impl<'a> Judged<'a> {
             judge,
             facts: Kept::open("facts", definition)?,
             plans: Kept::open("plans", definition)?,
+            searched: Kept::open("searched", definition)?,
         })
     }
 
@@ -130,22 +132,37 @@ impl<'a> Judged<'a> {
                 return Ok(false);
             }
             let seed = self.plans.lines.len() as u64 + 1;
-            let searched = explored(self.right, seed);
-            let numbers = [
-                searched.agents,
-                searched.left,
-                searched.skipped,
-                searched.missed,
-                searched.over,
-            ];
-            let numbers = numbers.map(|it| it.to_string()).join(" ");
             let (found_by, more) = match judged(self.right, seed) {
                 FoundBy::Both => ("both", [String::new(), String::new()]),
                 FoundBy::Neither => ("neither", [String::new(), String::new()]),
                 FoundBy::Proof(rule, first) => ("prove", [rule, first]),
                 FoundBy::Hardware(found) => ("torment", [found, String::new()]),
             };
-            self.plans.add(&[&numbers, found_by, &more[0], &more[1]])?;
+            self.plans.add(&[found_by, &more[0], &more[1]])?;
+        }
+        Ok(true)
+    }
+
+    /// Compares the hardware with a search on faulty plans until so many are compared, or until a moment. Returns whether so
+    /// many are.
+    ///
+    /// # Errors
+    /// When a file cannot be written.
+    pub fn search_plans(&mut self, count: usize, until: Instant) -> io::Result<bool> {
+        while self.searched.lines.len() < count {
+            if Instant::now() >= until {
+                return Ok(false);
+            }
+            let seed = self.searched.lines.len() as u64 + 1;
+            let Explored {
+                agents,
+                left,
+                skipped,
+                missed,
+                over,
+            } = explored(self.right, seed);
+            let numbers = [agents, left, skipped, missed, over].map(|it| it.to_string());
+            self.searched.add(&numbers.each_ref().map(String::as_str))?;
         }
         Ok(true)
     }
@@ -173,25 +190,28 @@ impl<'a> Judged<'a> {
         }
         for line in &self.plans.lines {
             let fields: Vec<&str> = line.split('\t').collect();
-            let [numbers, found_by, first, second] = fields[..] else {
+            let [found_by, first, second] = fields[..] else {
                 continue;
             };
-            let numbers: Vec<u64> = numbers.split(' ').flat_map(str::parse).collect();
+            scores.plans.add(match found_by {
+                "both" => FoundBy::Both,
+                "neither" => FoundBy::Neither,
+                "prove" => FoundBy::Proof(first.to_owned(), second.to_owned()),
+                _ => FoundBy::Hardware(first.to_owned()),
+            });
+        }
+        for line in &self.searched.lines {
+            let numbers: Vec<u64> = line.split('\t').flat_map(str::parse).collect();
             let [agents, left, skipped, missed, over] = numbers[..] else {
                 continue;
             };
+            scores.searched += 1;
             scores.explored.join(Explored {
                 agents,
                 left,
                 skipped,
                 missed,
                 over,
-            });
-            scores.plans.add(match found_by {
-                "both" => FoundBy::Both,
-                "neither" => FoundBy::Neither,
-                "prove" => FoundBy::Proof(first.to_owned(), second.to_owned()),
-                _ => FoundBy::Hardware(first.to_owned()),
             });
         }
         scores
