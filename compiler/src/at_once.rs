@@ -38,10 +38,18 @@ pub fn at_once<T: Send, R: Send>(all: Vec<T>, each: impl Fn(T) -> R + Sync) -> V
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Barrier;
 
     #[test]
     fn results_are_in_order() {
-        assert_eq!(at_once(vec![3, 1, 2], |it| it * it), [9, 1, 4]);
+        // Two threads do two items at a time, so each has results between those of the other.
+        let threads = thread::available_parallelism().map_or(1, usize::from);
+        let both = Barrier::new(threads.min(2));
+        let squares = at_once(vec![3, 1, 2, 4], |it| {
+            both.wait();
+            it * it
+        });
+        assert_eq!(squares, [9, 1, 4, 16]);
         assert!(at_once(Vec::<u8>::new(), |it| it).is_empty());
     }
 
