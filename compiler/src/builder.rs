@@ -47,7 +47,7 @@ use std::path::PathBuf;
 ///
 /// Cargo compiles what a build script uses without optimization, also in release builds. The plans of the largest two
 /// definitions that come with tlbc are proved in 7 s then. Where definitions change often, this makes it 1.5 s, and the first
-/// build 50 s longer (two cores):
+/// build 50 s longer (two cores). Release builds need the same below `[profile.release.package]`:
 ///
 /// ```toml
 /// [profile.dev.package]
