@@ -82,17 +82,26 @@ impl<'m> Hardware<'m> {
     ///
     /// # Errors
     /// Why this hardware does not have it.
-    pub fn decode(&self, same: &SameInstructions<'_>, op: &Op) -> Result<Act<'m>, String> {
+    pub fn decode(
+        &self,
+        same_instructions: &SameInstructions<'_>,
+        op: &Op,
+    ) -> Result<Act<'m>, String> {
         match op.which {
-            Which::Barrier(index) => self.barrier(same, index),
-            Which::Invalidate(index) => self.invalidate(same, index, op),
-            Which::Load(index) => self.loaded(same, index, op),
+            Which::Barrier(index) => self.barrier(same_instructions, index),
+            Which::Invalidate(index) => self.invalidate(same_instructions, index, op),
+            Which::Load(index) => self.loaded(same_instructions, index, op),
             Which::Store => Err("a flush stores nothing".to_owned()),
         }
     }
 
-    fn loaded(&self, same: &SameInstructions<'_>, load: usize, op: &Op) -> Result<Act<'m>, String> {
-        let found = same.loads(load).iter().find_map(|&index| {
+    fn loaded(
+        &self,
+        same_instructions: &SameInstructions<'_>,
+        load: usize,
+        op: &Op,
+    ) -> Result<Act<'m>, String> {
+        let found = same_instructions.loads(load).iter().find_map(|&index| {
             let it = &self.model.loads[index];
             let is_there = it.requires.holds(self.config);
             let with = is_there
@@ -100,15 +109,24 @@ impl<'m> Hardware<'m> {
                 .flatten()?;
             Some(Act::Load { index, with })
         });
-        let planned = same.planned;
+        let planned = same_instructions.planned;
         let text = || text(planned, &planned.loads[load].template);
         found.ok_or_else(|| format!("the hardware has no load `{}`", text()))
     }
 
-    fn barrier(&self, same: &SameInstructions<'_>, barrier: usize) -> Result<Act<'m>, String> {
-        let mut all = same.barriers(barrier).iter();
+    fn barrier(
+        &self,
+        same_instructions: &SameInstructions<'_>,
+        barrier: usize,
+    ) -> Result<Act<'m>, String> {
+        let mut all = same_instructions.barriers(barrier).iter();
         let found = all.find(|&&index| self.model.barriers[index].requires.holds(self.config));
-        let text = || same.planned.barriers[barrier].template.lines.join("; ");
+        let text = || {
+            same_instructions.planned.barriers[barrier]
+                .template
+                .lines
+                .join("; ")
+        };
         found
             .map(|&index| Act::Barrier(index))
             .ok_or_else(|| format!("the hardware has no barrier `{}`", text()))
@@ -116,13 +134,13 @@ impl<'m> Hardware<'m> {
 
     fn invalidate(
         &self,
-        same: &SameInstructions<'_>,
+        same_instructions: &SameInstructions<'_>,
         invalidate: usize,
         op: &Op,
     ) -> Result<Act<'m>, String> {
         let mut reason = None;
         let mut found = None;
-        for &index in same.invalidates(invalidate) {
+        for &index in same_instructions.invalidates(invalidate) {
             let it = &self.model.invalidates[index];
             if !it.requires.holds(self.config) {
                 reason = Some(format!("`{}` is not on this machine", it.named.name));
@@ -149,7 +167,7 @@ impl<'m> Hardware<'m> {
             }
         }
         let act = found.map(|(_, act)| act);
-        let planned = same.planned;
+        let planned = same_instructions.planned;
         let text = || text(planned, &planned.invalidates[invalidate].template);
         let unknown = || format!("the hardware has no instruction `{}`", text());
         act.ok_or_else(|| reason.unwrap_or_else(unknown))

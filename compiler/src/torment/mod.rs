@@ -62,14 +62,14 @@ impl Options {
 fn bench<'m>(
     planned: &'m Analysis,
     hardware: Hardware<'m>,
-    same: &'m SameInstructions<'m>,
+    same_instructions: &'m SameInstructions<'m>,
 ) -> Option<Bench<'m>> {
     let config = renamed(hardware.model, &planned.model, hardware.config)?;
     Some(Bench {
         planned,
         config,
         hardware,
-        same,
+        same_instructions,
     })
 }
 
@@ -81,7 +81,7 @@ fn on_each_machine(
     options: &Options,
     mut run: impl FnMut(Option<Bench<'_>>, &mut Rng, u64) -> ControlFlow<()>,
 ) {
-    let same = SameInstructions::new(hardware, &planned.model);
+    let same_instructions = SameInstructions::new(hardware, &planned.model);
     for seed in options.seed..options.seed.saturating_add(options.machines) {
         let mut rng = Rng::with_seed(seed);
         let (config, limits) = options.machine(hardware, &mut rng);
@@ -90,7 +90,7 @@ fn on_each_machine(
             config,
             limits: &limits,
         };
-        if run(bench(planned, hardware, &same), &mut rng, seed).is_break() {
+        if run(bench(planned, hardware, &same_instructions), &mut rng, seed).is_break() {
             return;
         }
     }

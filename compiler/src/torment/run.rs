@@ -72,7 +72,7 @@ pub struct Bench<'m> {
     /// The machine in terms of the planned definition.
     pub config: Config,
     pub hardware: Hardware<'m>,
-    pub same: &'m SameInstructions<'m>,
+    pub same_instructions: &'m SameInstructions<'m>,
 }
 
 impl<'m> Bench<'m> {
@@ -158,11 +158,11 @@ impl<'m> Bench<'m> {
                 config: without_devices(of, config),
                 ..self.hardware
             };
-            part(without, self.same, &start)
+            part(without, self.same_instructions, &start)
         };
         Ok(Script {
-            start: part(self.hardware, self.same, &start)?,
-            finish: part(self.hardware, self.same, &finish)?,
+            start: part(self.hardware, self.same_instructions, &start)?,
+            finish: part(self.hardware, self.same_instructions, &finish)?,
             targets,
             interrupted: match targets {
                 IpiTargets::NONE => None,

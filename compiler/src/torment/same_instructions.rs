@@ -1,8 +1,8 @@
 //! Which instructions of the hardware have the text of a planned one.
 //!
-//! In: the definition of the hardware, and the planned one. Out: [`SameInstructions`]. Holds: operands are at the same places and of
-//! the same kinds; their names may differ. Nothing depends on the machine, so an instruction is compared once for all
-//! machines.
+//! In: the definition of the hardware, and the planned one. Out: [`SameInstructions`]. Holds: operands are at the same
+//! places and of the same kinds; their names may differ. Nothing depends on the machine, so an instruction is compared once
+//! for all machines.
 
 use std::cell::OnceCell;
 

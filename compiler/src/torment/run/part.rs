@@ -105,11 +105,14 @@ fn is_issued(act: &Act<'_>, wanted: &Issued, target: &Act<'_>) -> bool {
 /// Why it is not executed.
 pub fn part<'m>(
     hardware: Hardware<'m>,
-    same: &SameInstructions<'_>,
+    same_instructions: &SameInstructions<'_>,
     effects: &Effects,
 ) -> Result<CpuPart<'m>, NotExecuted> {
     check_length(effects.ops.len()).map_err(NotExecuted::TooLong)?;
-    let acts = effects.ops.iter().map(|op| hardware.decode(same, op));
+    let acts = effects
+        .ops
+        .iter()
+        .map(|op| hardware.decode(same_instructions, op));
     let acts: Vec<Act<'_>> = { acts.collect::<Result<_, _>>() }.map_err(NotExecuted::NotThere)?;
     Ok(CpuPart {
         ordered: ordered(hardware.model, &acts),

@@ -107,7 +107,7 @@ pub struct Cores<'m> {
     pub hardware: Hardware<'m>,
     /// The same hardware for spaces that devices share.
     with_devices: Hardware<'m>,
-    same: SameInstructions<'m>,
+    same_instructions: SameInstructions<'m>,
     pub memory: Memory,
     /// The CPUs, and after them a device for each.
     pub all: Vec<Core>,
@@ -165,7 +165,7 @@ impl<'m> Cores<'m> {
         Self {
             hardware,
             with_devices,
-            same: SameInstructions::new(model, model),
+            same_instructions: SameInstructions::new(model, model),
             memory: Memory::new(model.entry_size(), page_shift.unwrap_or_default()),
             all: vec![Core::default(); 2 * cpus],
             cpus,

@@ -17,11 +17,11 @@ impl<'m> Cores<'m> {
     /// Decodes an instruction, and returns the agents that it does not reach: devices if its operands are only those for a
     /// space that no device shares.
     pub(super) fn decode(&self, op: &Op) -> Result<(Act<'m>, Agents), String> {
-        let alone = self.hardware.decode(&self.same, op);
+        let alone = self.hardware.decode(&self.same_instructions, op);
         if self.with_devices.config == self.hardware.config {
             return Ok((alone?, Agents::NONE));
         }
-        match (alone, self.with_devices.decode(&self.same, op)) {
+        match (alone, self.with_devices.decode(&self.same_instructions, op)) {
             (Ok(act), Err(_)) => Ok((act, Agents::DEVICE)),
             (Ok(act), Ok(_)) | (Err(_), Ok(act)) => Ok((act, Agents::NONE)),
             (Err(why), Err(_)) => Err(why),
