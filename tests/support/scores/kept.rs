@@ -50,7 +50,24 @@ impl Kept {
         Ok(Self { lines, file })
     }
 
-    fn add(&mut self, fields: &[&str]) -> io::Result<()> {
+    /// Adds lines until there are so many, or until a moment; `line` returns the fields of each, by its number. Returns whether
+    /// there are so many.
+    fn fill(
+        &mut self,
+        count: usize,
+        until: Instant,
+        mut line: impl FnMut(usize) -> Vec<String>,
+    ) -> io::Result<bool> {
+        while self.lines.len() < count {
+            if Instant::now() >= until {
+                return Ok(false);
+            }
+            self.add(&line(self.lines.len()))?;
+        }
+        Ok(true)
+    }
+
+    fn add(&mut self, fields: &[String]) -> io::Result<()> {
         let plain = fields.iter().map(|field| field.replace(['\n', '\t'], " "));
         let line = plain.collect::<Vec<_>>().join("\t");
         writeln!(self.file, "{line}")?;
@@ -108,18 +125,18 @@ impl<'a> Judged<'a> {
     /// # Errors
     /// When a file cannot be written.
     pub fn judge_facts(&mut self, until: Instant) -> io::Result<bool> {
-        let step = step(self.changes.len());
-        while self.facts.lines.len() < self.changes.len() {
-            if Instant::now() >= until {
-                return Ok(false);
-            }
-            let next = self.facts.lines.len() * step % self.changes.len();
-            let changed = &self.changes[next];
-            let verdict = self.judge.verdict(changed);
-            let what = &changed.mutant.what;
-            self.facts.add(&[&changed.part, verdict.name(), what])?;
-        }
-        Ok(true)
+        let Self {
+            judge,
+            changes,
+            facts,
+            ..
+        } = self;
+        let step = step(changes.len());
+        facts.fill(changes.len(), until, |nth| {
+            let changed = &changes[nth * step % changes.len()];
+            let verdict = judge.verdict(changed).name().to_owned();
+            vec![changed.part.clone(), verdict, changed.mutant.what.clone()]
+        })
     }
 
     /// Judges faulty plans until so many are judged, or until a moment. Returns whether so many are.
@@ -127,20 +144,16 @@ impl<'a> Judged<'a> {
     /// # Errors
     /// When a file cannot be written.
     pub fn judge_plans(&mut self, count: usize, until: Instant) -> io::Result<bool> {
-        while self.plans.lines.len() < count {
-            if Instant::now() >= until {
-                return Ok(false);
-            }
-            let seed = self.plans.lines.len() as u64 + 1;
-            let (found_by, more) = match judged(self.right, seed) {
-                FoundBy::Both => ("both", [String::new(), String::new()]),
-                FoundBy::Neither => ("neither", [String::new(), String::new()]),
-                FoundBy::Proof(rule, first) => ("prove", [rule, first]),
-                FoundBy::Hardware(found) => ("torment", [found, String::new()]),
+        let right = self.right;
+        self.plans.fill(count, until, |nth| {
+            let (found_by, first, second) = match judged(right, nth as u64 + 1) {
+                FoundBy::Both => ("both", String::new(), String::new()),
+                FoundBy::Neither => ("neither", String::new(), String::new()),
+                FoundBy::Proof(rule, first) => ("prove", rule, first),
+                FoundBy::Hardware(found) => ("torment", found, String::new()),
             };
-            self.plans.add(&[found_by, &more[0], &more[1]])?;
-        }
-        Ok(true)
+            vec![found_by.to_owned(), first, second]
+        })
     }
 
     /// Compares the hardware with a search on faulty plans until so many are compared, or until a moment. Returns whether so
@@ -149,22 +162,18 @@ impl<'a> Judged<'a> {
     /// # Errors
     /// When a file cannot be written.
     pub fn search_plans(&mut self, count: usize, until: Instant) -> io::Result<bool> {
-        while self.searched.lines.len() < count {
-            if Instant::now() >= until {
-                return Ok(false);
-            }
-            let seed = self.searched.lines.len() as u64 + 1;
+        let right = self.right;
+        self.searched.fill(count, until, |nth| {
             let Explored {
                 agents,
                 left,
                 skipped,
                 missed,
                 over,
-            } = explored(self.right, seed);
-            let numbers = [agents, left, skipped, missed, over].map(|it| it.to_string());
-            self.searched.add(&numbers.each_ref().map(String::as_str))?;
-        }
-        Ok(true)
+            } = explored(right, nth as u64 + 1);
+            let numbers = [agents, left, skipped, missed, over];
+            numbers.map(|it| it.to_string()).to_vec()
+        })
     }
 
     /// Returns the number of facts that can be changed.
