@@ -70,7 +70,7 @@ debug = false
     write("Cargo.toml", &manifest);
     write("build.rs", BUILD);
     write("src/main.rs", MAIN);
-    // Definitions with few paths: a build script proves them without optimization.
+    // Of those that are proved in little time without optimization, as a build script is compiled.
     for name in [
         "Cargo.lock",
         "archdefs/loongarch64.arch",

@@ -58,12 +58,12 @@ fn compile(module: &str, target: &str) -> Option<String> {
         directory: directory.path(),
         libraries: directory.path(),
     };
-    let code = |name, source: &Path, uses: &[&str], emit| build.code(name, source, uses, emit);
     let runtime = root().join("runtime/src/lib.rs");
-    code("tlbc_runtime", &runtime, &[], Emit::Library);
+    build.code("tlbc_runtime", &runtime, &[], Emit::Library);
     let uses = ["backend", "tlbc_runtime"];
-    code("backend", &path("backend.rs"), &uses[1..], Emit::Library);
-    code("kernel", &path("kernel.rs"), &uses, Emit::Listing).listing()
+    build.code("backend", &path("backend.rs"), &uses[1..], Emit::Library);
+    let kernel = build.code("kernel", &path("kernel.rs"), &uses, Emit::Listing);
+    kernel.listing()
 }
 
 #[test]

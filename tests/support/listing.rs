@@ -167,7 +167,7 @@ impl<'a> StackUse<'a> {
         (bytes, chain)
     }
 
-    /// Returns the chain from its end.
+    /// Returns the same with the chain from its end; `above` are the callers.
     fn below(&self, from: &'a str, above: &mut Vec<&'a str>) -> (u64, Vec<&'a str>) {
         let found = self.0.get(from);
         let (stack, callees) = found.unwrap_or_else(|| panic!("no function {from}"));

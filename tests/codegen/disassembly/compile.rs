@@ -149,8 +149,9 @@ pub struct Kernel {
 /// Compiles a kernel, once for all tests that want the same of it.
 pub fn kernel(backend: &Backend, opt_level: &str, text: &str, emit: Emit) -> Arc<Kernel> {
     static COMPILED: Once<(String, String, String, Emit), Arc<Kernel>> = Once::new();
-    let (target, text_key) = (&backend.target, text.to_owned());
-    let key = (target.name.clone(), opt_level.to_owned(), text_key, emit);
+    let target = &backend.target;
+    let (name, level) = (target.name.clone(), opt_level.to_owned());
+    let key = (name, level, text.to_owned(), emit);
     COMPILED.get(key, || {
         let libraries = libraries(backend, opt_level);
         let directory = TempDir::new().expect("a directory");

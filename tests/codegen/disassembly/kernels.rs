@@ -11,17 +11,6 @@ pub fn flushes(arch: &str) -> String {
     with_platform(include_str!("flushes.rs"), arch)
 }
 
-/// Returns the same kernel, except that it panics for some tags.
-pub fn panicking(arch: &str) -> String {
-    let flushes = flushes(arch);
-    let panicking = flushes.replace(
-        "tlb.handle(&mut cpu(), request)",
-        "[tlb.handle(&mut cpu(), request)][request.tag.value as usize]",
-    );
-    assert_ne!(panicking, flushes);
-    panicking
-}
-
 /// Returns a kernel that calls every function of the runtime.
 pub fn whole(arch: &str) -> String {
     with_platform(include_str!("whole.rs"), arch)
